@@ -1,0 +1,36 @@
+# Each target does all of its own set-up, from a fresh clone on.
+# Wanted on the machine: Python 3.11, git, make. Another interpreter: make demo PYTHON=/path/to/python3.11
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+
+.PHONY: demo test check schema clean
+
+demo: .venv/.stamp
+	@$(BIN)/orchestrator demo
+
+test: .venv/.stamp
+	@$(BIN)/pytest -q
+
+check: .venv/.stamp
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+schema: .venv/.stamp
+	@$(BIN)/python -m orchestrator.config.schema > jobs/job.schema.json
+
+clean:
+	rm -rf .venv .demo build dist *.egg-info .*_cache
+
+# torch comes first and alone: a build for CPUs that pip can find on the machine is then taken,
+# before another package asks for the one that brings CUDA along.
+.venv/.stamp: pyproject.toml
+	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not on this machine: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Setting up .venv (once; some minutes)"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install 'torch~=2.13.0'
+	@$(PIP) install --editable '.[dev,test]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Elastic fine-tuning of vision-language models on groups of images."""

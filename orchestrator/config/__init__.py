@@ -1,0 +1,1 @@
+"""What a job file may say, one section a file, and the one way in (``load``)."""

@@ -1,0 +1,34 @@
+"""The ``scale`` section: how many machines, of what kind. It may change between resumes."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from orchestrator.config.section import Section
+
+# One type rather than a bare tuple, so that editors read what the two numbers are.
+WorkerRange = Annotated[tuple[PositiveInt, PositiveInt], Field(examples=[[1, 3]])]
+
+
+class ScaleConfig(Section):
+    """How many workers train. It decides how fast, never what is learned."""
+
+    workers: WorkerRange = (1, 1)
+    """The least and the most workers: training runs whenever the least are there."""
+
+    gpu: Literal["auto"] | bool = "auto"
+    """Whether a worker needs a GPU; auto takes one where the cluster has any."""
+
+    cpus_per_worker: PositiveInt = 1
+    """CPU cores, and threads, of a worker. Another number of threads rounds differently."""
+
+    allow_mixed_machines: bool = False
+    """Admit workers of another kind (device, instruction set, library versions). The run is
+    then marked as not exact."""
+
+    @model_validator(mode="after")
+    def _least_is_below_most(self) -> Self:
+        least, most = self.workers
+        if least > most:
+            raise ValueError(f"workers: the least ({least}) is above the most ({most})")
+        return self

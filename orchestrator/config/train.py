@@ -1,0 +1,51 @@
+"""The ``train`` section: what is learned, and in which portions."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from orchestrator.config.section import Section
+
+
+class TrainConfig(Section):
+    """The recipe. Nothing in it depends on how many machines there are."""
+
+    epochs: PositiveInt = 1
+    """How often every sample is used."""
+
+    global_batch: PositiveInt = 16
+    """Samples in one optimizer step, over all workers. It changes what is learned."""
+
+    micro_tokens: PositiveInt = 4096
+    """Language-model tokens computed at once. It changes memory and speed; a longer sample is
+    quarantined."""
+
+    learning_rate: Annotated[PositiveFloat, Field(le=1.0)] = 1e-4
+    """The highest rate, reached after the warm-up."""
+
+    warmup_fraction: float = Field(default=0.03, ge=0.0, le=1.0)
+    """Share of all steps in which the rate climbs from zero."""
+
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """What the rate does after the warm-up: fall along a cosine, or stay."""
+
+    weight_decay: NonNegativeFloat = 0.0
+    """AdamW's pull of the trained weights towards zero."""
+
+    max_grad_norm: PositiveFloat | None = 1.0
+    """A longer gradient is scaled down to this length; null leaves it alone."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Everything random follows from it: order, adapter, dropout."""
+
+    checkpoint_every_steps: PositiveInt = 50
+    """Steps between checkpoints: what is lost at most if every worker goes at once."""
+
+    keep_checkpoints: PositiveInt = 2
+    """How many of the newest checkpoints are kept."""
+
+    eval_every_steps: PositiveInt | None = None
+    """Steps between measurements on the held-out data; null measures at the end only."""
+
+    recompute: bool = True
+    """Compute the language model's activations twice instead of keeping them: less memory."""

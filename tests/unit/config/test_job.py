@@ -1,0 +1,70 @@
+"""Places in a job, seen from the folder that a command runs in."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pydantic
+import pytest
+
+from orchestrator.config.data import DataSource
+from orchestrator.config.load import load_job
+
+WriteJob = Callable[[str], Path]
+
+
+def test_relative_paths_become_absolute(write_job: WriteJob, tmp_path: Path) -> None:
+    job = load_job(write_job(""), ["tracking.uri=sqlite:///a/b.db"]).resolved(tmp_path)
+    assert job.data.train.path == str(tmp_path / "data/train.jsonl")
+    assert job.data.train.media_dir == str(tmp_path / "data")
+    assert job.storage.path == str(tmp_path / "runs")
+    assert job.tracking.uri == f"sqlite:///{tmp_path}/a/b.db"
+
+
+def test_resolving_twice_changes_nothing(write_job: WriteJob, tmp_path: Path) -> None:
+    job = load_job(write_job(""), ["data.eval.path=e.json"]).resolved(tmp_path)
+    assert job.resolved(Path("/elsewhere")) == job
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://host:5000", "databricks", "'sqlite:///:memory:'", "sqlite:////abs/x.db"]
+)
+def test_a_uri_that_is_no_relative_path_stays(
+    write_job: WriteJob, tmp_path: Path, uri: str
+) -> None:
+    job = load_job(write_job(""), [f"tracking.uri={uri}"])
+    assert job.resolved(tmp_path).tracking.uri == uri.strip("'")
+
+
+def test_a_bucket_for_runs_stays_a_bucket(write_job: WriteJob, tmp_path: Path) -> None:
+    job = load_job(write_job(""), ["storage.path=s3://bucket/runs"]).resolved(tmp_path)
+    assert job.storage.path == "s3://bucket/runs"
+
+
+def test_a_model_is_a_folder_if_there_is_one_and_a_hub_id_if_not(
+    write_job: WriteJob, tmp_path: Path
+) -> None:
+    job = load_job(write_job(""))
+    assert job.resolved(tmp_path).model.path == "Qwen/Qwen2.5-VL-7B-Instruct"
+    (tmp_path / job.model.path).mkdir(parents=True)
+    assert job.resolved(tmp_path).model.path == str(tmp_path / job.model.path)
+
+
+def test_media_lie_beside_the_data_unless_named() -> None:
+    assert DataSource(path="a/b.json").media_folder == "a"
+    assert DataSource(path="a/b.json", media_dir="c").media_folder == "c"
+
+
+def test_a_job_survives_its_own_dump_and_cannot_be_changed(write_job: WriteJob) -> None:
+    job = load_job(write_job(""))
+    assert type(job).model_validate_json(job.model_dump_json()) == job
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        job.name = "other"
+
+
+@pytest.mark.parametrize(
+    "name", ["../up", ".hidden", "a/b", "a b", "", "-rf", "a\n", "x" * 101]
+)
+def test_a_name_that_is_no_safe_folder_is_refused(write_job: WriteJob, name: str) -> None:
+    job = load_job(write_job("")).model_dump(mode="json") | {"name": name}
+    with pytest.raises(pydantic.ValidationError):
+        type(load_job(write_job("")))(**job)
