@@ -1,0 +1,1 @@
+"""Which sample is trained when, as integer arithmetic: order, pack, deal. NumPy alone."""
