@@ -1,0 +1,1 @@
+"""What happened: the event log, the figures drawn from it, MLflow, the plot."""

@@ -1,0 +1,127 @@
+"""A run's record, kept up to date beside the training: events to MLflow, a plot at the end.
+
+A tracking server that is slow or away holds up nothing: what it has not got yet is kept, tried
+again, and at worst brought up to date by the next attempt.
+"""
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.config.tracking import TrackingConfig
+from orchestrator.errors import ConfigError, StorageError
+from orchestrator.storage import Store
+from orchestrator.tracking.events import Event
+from orchestrator.tracking.mlflow_run import MlflowRun, Status
+from orchestrator.tracking.plot import plot_run
+from orchestrator.tracking.summary import summarise
+
+PLOT = "plot.png"
+RUN_ID = "mlflow_run_id"
+RETRY_S = 5.0
+FINISH_S = 60.0
+"""How long the end of a run waits for a tracking server that does not answer."""
+
+
+class Recorder:
+    """Copies events from a thread of its own."""
+
+    def __init__(
+        self, config: TrackingConfig, store: Store, run_name: str, params: Mapping[str, object]
+    ) -> None:
+        self._config, self._store = config, store
+        self._run_name, self._params = run_name, params
+        self._events: list[Event] = []
+        self._changed = threading.Condition()
+        self._end: tuple[Status, Path | None] | None = None
+        self.problem: str | None = None
+        """Why MLflow lacks something at the end; None where it has everything."""
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def log(self, events: Sequence[Event]) -> None:
+        """Hand on the next events of the run's log, which begins with the first ever."""
+        if events:
+            with self._changed:
+                self._events.extend(events)
+                self._changed.notify_all()
+
+    def finish(self, status: Status, adapter: Path | None) -> None:
+        """Draw the plot, and end the MLflow run with everything in it.
+
+        Args:
+            status: How the run ended.
+            adapter: A folder that goes to the artifacts; None where there is none yet.
+        """
+        with self._changed:
+            self._end = (status, adapter)
+            self._changed.notify_all()
+        self._thread.join(FINISH_S)
+        if self._thread.is_alive():
+            self.problem = f"MLflow at {self._config.uri} did not answer for {FINISH_S:.0f} s"
+
+    def _work(self) -> None:
+        run: MlflowRun | None = None
+        while True:
+            try:
+                run = run or self._open()
+                self._copy(run)
+            except StorageError as error:
+                self.problem = str(error)
+                time.sleep(RETRY_S)
+            except ConfigError as error:
+                # Trying again would not help, and ending the training even less.
+                self.problem = str(error)
+                return
+            else:
+                return
+
+    def _open(self) -> MlflowRun:
+        known = self._store.read(RUN_ID).decode() if self._store.exists(RUN_ID) else None
+        run = MlflowRun.open(
+            self._config, run_name=self._run_name, run_id=known, params=self._params
+        )
+        if run.run_id != known:
+            self._store.write(RUN_ID, run.run_id.encode())
+        return run
+
+    def _copy(self, run: MlflowRun) -> None:
+        while True:
+            with self._changed:
+                # Not at every event: a database takes ten as easily as one.
+                self._changed.wait_for(lambda: self._end is not None, timeout=1.0)
+                events, end = list(self._events), self._end
+            run.log_events(events)
+            self.problem = None
+            if end is not None:
+                self._close(run, events, *end)
+                return
+
+    def _close(
+        self, run: MlflowRun, events: Sequence[Event], status: Status, adapter: Path | None
+    ) -> None:
+        run.log_figures(summarise(events))
+        with tempfile.TemporaryDirectory() as folder:
+            picture = Path(folder) / PLOT
+            plot_run(events, picture, title=self._run_name)
+            self._store.write(PLOT, picture.read_bytes())
+            run.log_artifacts(picture)
+        if adapter is not None:
+            run.log_artifacts(adapter, "adapter")
+        run.finish(status)
+
+
+@contextmanager
+def recording(
+    config: TrackingConfig, store: Store, run_name: str, params: Mapping[str, object]
+) -> Iterator[Recorder]:
+    """Keep a record; a run that ends by an error is recorded as failed."""
+    recorder = Recorder(config, store, run_name, params)
+    try:
+        yield recorder
+    except BaseException:
+        recorder.finish("FAILED", None)
+        raise

@@ -1,0 +1,144 @@
+"""The figures of a run, computed from its events and from nothing else.
+
+The log holds every attempt of the run in the order of writing. That order counts, not the
+clocks: several machines may have written, and where clocks disagree a negative time is 0.
+"""
+
+import itertools
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.tracking.events import Event, number, whole_number
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvalFigures:
+    """What one evaluation found."""
+
+    step: int
+    loss: float
+    accuracy: float
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFigures:
+    """A run in numbers. A step that was done more than once counts as it was done last."""
+
+    steps: int
+    """Optimizer steps that count, each once."""
+
+    epochs: int
+    """Epochs that were at least begun."""
+
+    first_loss: float | None
+    """Loss of the first step; None where there was none."""
+
+    final_loss: float | None
+    """Loss of the last step; None where there was none."""
+
+    samples_used: int
+    """Slots trained, over all epochs, each once."""
+
+    quarantined: int
+    """Slots left empty for a bad sample, in training and evaluation, each once."""
+
+    joins: int
+    """Cells that joined."""
+
+    losses: int
+    """Cells that were lost."""
+
+    restarts: int
+    """Attempts after the first."""
+
+    world_sizes: tuple[int, ...]
+    """World sizes that steps were done with, in order; neighbours that are alike are one."""
+
+    longest_gap_s: float
+    """The longest time that a finished step came after the finished step or evaluation before
+    it, less the median of these times; 0 with fewer than two of them. What happens between two
+    attempts is in it, an evaluation is not."""
+
+    steps_replayed: int
+    """Finished steps beyond the first with the same epoch and step number."""
+
+    wall_s: float
+    """From the first event to the last."""
+
+    goodput: float
+    """The ``round_s`` of the steps, each step once, over the time from the first step's start
+    to the last step's end; 0 without a step."""
+
+    evals: tuple[EvalFigures, ...]
+    """Evaluations in order, the last one of each step."""
+
+
+def summarise(events: Sequence[Event]) -> RunFigures:
+    """Compute a run's figures from its whole log. An empty log gives zeros."""
+    done = _of_kind(events, "step")
+    # A later event replaces an earlier one: its weights are those that training went on with.
+    steps = list({(event["epoch"], event["step"]): event for event in done}.values())
+    return RunFigures(
+        steps=len(steps),
+        epochs=len({event["epoch"] for event in steps}),
+        first_loss=number(steps[0], "loss") if steps else None,
+        final_loss=number(done[-1], "loss") if done else None,
+        samples_used=sum(whole_number(event, "samples") for event in steps),
+        quarantined=len({_slot(event) for event in _of_kind(events, "empty_slot")}),
+        joins=len(_of_kind(events, "joined")),
+        losses=len(_of_kind(events, "lost")),
+        restarts=max(0, len(_of_kind(events, "started", "resumed")) - 1),
+        world_sizes=tuple(
+            size for size, _ in itertools.groupby(whole_number(e, "world_size") for e in done)
+        ),
+        longest_gap_s=_longest_gap_s(events),
+        steps_replayed=len(done) - len(steps),
+        wall_s=_elapsed_s(events[0], events[-1]) if events else 0.0,
+        goodput=_goodput(steps, done),
+        evals=_evals(events),
+    )
+
+
+def _of_kind(events: Sequence[Event], *kinds: str) -> list[Event]:
+    return [event for event in events if event["kind"] in kinds]
+
+
+def _slot(event: Event) -> tuple[object, ...]:
+    # ``part`` is written where both training and held-out data have slots.
+    return event.get("part"), event["epoch"], event["step"], event["sample"]
+
+
+def _elapsed_s(earlier: Event, later: Event) -> float:
+    return max(0.0, number(later, "wall_s") - number(earlier, "wall_s"))
+
+
+def _longest_gap_s(events: Sequence[Event]) -> float:
+    progress = _of_kind(events, "step", "eval")
+    times_s = [
+        _elapsed_s(earlier, later)
+        for earlier, later in itertools.pairwise(progress)
+        if later["kind"] == "step"
+    ]
+    return max(times_s) - statistics.median(times_s) if times_s else 0.0
+
+
+def _goodput(steps: Sequence[Event], done: Sequence[Event]) -> float:
+    if not done:
+        return 0.0
+    wall_s = _elapsed_s(done[0], done[-1]) + number(done[0], "round_s")
+    return sum(number(event, "round_s") for event in steps) / wall_s if wall_s > 0 else 0.0
+
+
+def _evals(events: Sequence[Event]) -> tuple[EvalFigures, ...]:
+    by_step = {event["step"]: event for event in _of_kind(events, "eval")}
+    return tuple(
+        EvalFigures(
+            step=whole_number(event, "step"),
+            loss=number(event, "loss"),
+            accuracy=number(event, "accuracy"),
+            samples=whole_number(event, "samples"),
+        )
+        for event in by_step.values()
+    )
