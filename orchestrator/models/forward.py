@@ -1,0 +1,167 @@
+"""From patches and a row to the summed loss.
+
+Letters: P patches; D bytes of a patch; C channels; I images; S samples; T label tokens;
+V vocabulary.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from peft import PeftModel
+from torch.nn.functional import cross_entropy
+from transformers.utils import ModelOutput
+
+from orchestrator.models.layout import Ints, Layout
+from orchestrator.models.lora import evaluating, trained_tensors
+from orchestrator.models.qwen import Pixels, QwenImages
+
+CHUNK_PATCHES = 8192
+"""Patches that the vision tower takes at once: what it needs on the way is freed in between.
+Part of the arithmetic (a matrix product's last bits know its size), so it is no setting."""
+
+
+@dataclass(frozen=True)
+class LossSum:
+    """Cross-entropy summed over label tokens, in nats, float32."""
+
+    loss: torch.Tensor
+    label_tokens: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How a micro-batch is predicted. ``correct_S``: every label token is the most likely."""
+
+    loss: torch.Tensor
+    label_tokens: int
+    correct_S: npt.NDArray[np.bool_]
+
+
+def encode_images(
+    model: PeftModel,
+    patches_PD: Pixels,
+    grids_I3: Ints,
+    images: QwenImages,
+    chunk_patches: int = CHUNK_PATCHES,
+) -> ModelOutput | None:
+    """Run the frozen vision tower, some whole images at a time, without a graph.
+
+    Args:
+        model: The adapted model.
+        patches_PD: Patches of all images, one after another, as bytes.
+        grids_I3: Patches of each image in time, down and across.
+        images: How the patches were cut.
+        chunk_patches: Most patches at once; an image that alone has more goes alone.
+
+    Returns:
+        The family's own output for the ``mm_encoder_outputs`` of its model (``pooler_output``,
+        and ``deepstack_features`` where it has them, split by image), or None without images.
+    """
+    base = model.get_base_model()
+    device = next(base.parameters()).device
+    outputs = []
+    with torch.no_grad():
+        for patches, grids in _chunks(patches_PD, grids_I3, chunk_patches):
+            # Copied, as arrays that are read in place are not writable, which torch requires.
+            pixels = normalise(torch.from_numpy(patches.copy()).to(device), images)
+            thw = torch.from_numpy(grids.astype(np.int64)).to(device)
+            outputs.append(base.get_image_features(pixels, thw, return_dict=True))
+    return _join(outputs) if outputs else None
+
+
+def normalise(patches_PD: torch.Tensor, images: QwenImages) -> torch.Tensor:
+    """Bytes to the stock ``pixel_values``, float32 [P, D * temporal], bit for bit."""
+    num_patches, num_channels = len(patches_PD), len(images.mean)
+    mean_C1, std_C1 = (
+        torch.tensor(values, dtype=torch.float32, device=patches_PD.device)[:, None]
+        for values in (images.mean, images.std)
+    )
+    bytes_PCx = patches_PD.view(num_patches, num_channels, -1)
+    # Scaled in float64 and rounded once, as the stock processor does.
+    scaled_PCx = (bytes_PCx.to(torch.float64) * images.rescale).to(torch.float32)
+    normal_PCx = (scaled_PCx - mean_C1) / std_C1
+    moments = normal_PCx[:, :, None].expand(-1, -1, images.temporal, -1)
+    return moments.reshape(num_patches, -1)
+
+
+def summed_loss(model: PeftModel, layout: Layout, images: ModelOutput | None) -> LossSum:
+    """Cross-entropy of one micro-batch, summed over its label tokens.
+
+    Args:
+        model: The adapted model, in training or not.
+        layout: The row, on the model's device.
+        images: From ``encode_images`` for the same micro-batch.
+
+    Returns:
+        The sum, with a graph to the trained tensors. Without any label token (every sample of
+        the micro-batch was bad) it is 0, and so are its gradients.
+    """
+    if layout.label_tokens == 0:
+        sums = torch.stack([p.sum() for p in trained_tensors(model).values()])
+        return LossSum(sums.sum() * 0.0, 0)
+    logits_TV = _label_logits(model, layout, images)
+    loss = cross_entropy(logits_TV, layout.targets_T, reduction="sum")
+    return LossSum(loss, layout.label_tokens)
+
+
+def predict_correct(model: PeftModel, layout: Layout, images: ModelOutput | None) -> Prediction:
+    """Loss and correctness of a micro-batch, without dropout or gradients.
+
+    A sample is correct when each of its label tokens is the most likely one given those before
+    it, which is when greedy decoding would write the answer.
+    """
+    with evaluating(model):
+        if layout.label_tokens == 0:
+            nothing = torch.zeros((), device=layout.targets_T.device)
+            return Prediction(nothing, 0, np.zeros(len(layout.lengths_S), np.bool_))
+        logits_TV = _label_logits(model, layout, images)
+        loss = cross_entropy(logits_TV, layout.targets_T, reduction="sum")
+        wrong_T = (logits_TV.argmax(dim=1) != layout.targets_T).cpu().numpy()
+    sample_T = layout.sample_T.cpu().numpy()
+    num_samples = len(layout.lengths_S)
+    labels_S = np.bincount(sample_T, minlength=num_samples)
+    wrong_S = np.bincount(sample_T[wrong_T], minlength=num_samples)
+    return Prediction(loss, layout.label_tokens, (labels_S > 0) & (wrong_S == 0))
+
+
+def _label_logits(model: PeftModel, layout: Layout, images: ModelOutput | None) -> torch.Tensor:
+    """Logits [T, V], at least float32, where a label is predicted and nowhere else."""
+    # The base is called, its layers being the adapted ones: the wrapper would only add a frame.
+    output = model.get_base_model()(
+        input_ids=layout.input_ids,
+        position_ids=layout.position_ids,
+        mm_encoder_outputs=None if images is None else {"image": images},
+        logits_to_keep=layout.predicting_T,
+        segment_lengths=layout.lengths_S,
+        use_cache=False,
+    )
+    logits_TV: torch.Tensor = output.logits[0]
+    return logits_TV.to(torch.promote_types(logits_TV.dtype, torch.float32))
+
+
+def _chunks(
+    patches_PD: Pixels, grids_I3: Ints, chunk_patches: int
+) -> Iterator[tuple[Pixels, Ints]]:
+    ends_I = grids_I3.prod(axis=1).cumsum().tolist()
+    first, start = 0, 0
+    for image, end in enumerate(ends_I):
+        is_last = image + 1 == len(ends_I)
+        if is_last or ends_I[image + 1] - start > chunk_patches:
+            yield patches_PD[start:end], grids_I3[first : image + 1]
+            first, start = image + 1, end
+
+
+def _join(outputs: list[ModelOutput]) -> ModelOutput:
+    """One output of several; what nobody reads afterwards is let go."""
+    joined = outputs[0]
+    joined.last_hidden_state = None
+    joined.pooler_output = tuple(x for output in outputs for x in output.pooler_output)
+    if "deepstack_features" in joined:
+        layers = zip(*(output.deepstack_features for output in outputs), strict=True)
+        joined.deepstack_features = [
+            tuple(x for part in layer for x in part) for layer in layers
+        ]
+    return joined
