@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from orchestrator.config.section import Section
 
@@ -21,6 +21,11 @@ class ScaleConfig(Section):
 
     cpus_per_worker: PositiveInt = 1
     """CPU cores, and threads, of a worker. Another number of threads rounds differently."""
+
+    resources: dict[str, PositiveFloat] = Field(
+        default={}, examples=[{"accelerator_type:A10G": 0.001}]
+    )
+    """What else of its node a worker takes, by Ray's names: pins workers to one GPU model."""
 
     allow_mixed_machines: bool = False
     """Admit workers of another kind (device, instruction set, library versions). The run is

@@ -16,9 +16,12 @@ from orchestrator.plan.deal import Costs
 from orchestrator.plan.order import Integers, epoch_order
 from orchestrator.plan.pack import pack_samples
 
-
 Part = Literal["train", "eval"]
 """The parts of a job's data, each with a plan of its own."""
+
+
+Slot = tuple[int, int]
+"""A sample's turn: epoch and sample number."""
 
 
 class Address(NamedTuple):

@@ -7,8 +7,9 @@ again, and at worst brought up to date by the next attempt.
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config.tracking import TrackingConfig
@@ -21,19 +22,44 @@ from orchestrator.tracking.summary import summarise
 
 PLOT = "plot.png"
 RUN_ID = "mlflow_run_id"
-RETRY_S = 5.0
-FINISH_S = 60.0
-"""How long the end of a run waits for a tracking server that does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How much time a tracking server is given."""
+
+    gather_s: float = 1.0
+    """Events are gathered for: a database takes ten as easily as one."""
+    retry_s: float = 5.0
+    """Between tries at a server that does not answer."""
+    finish_s: float = 60.0
+    """How long the end of a run waits for such a server."""
 
 
 class Recorder:
-    """Copies events from a thread of its own."""
+    """Copies events from a thread of its own.
+
+    Args:
+        config: Where the record is kept.
+        store: The run's store; keeps the plot, and the id of the MLflow run to continue.
+        run_name: The run's name for people.
+        params: Settings, nested as they are.
+        patience: How long a server may take.
+        open_run: Opens the MLflow run.
+    """
 
     def __init__(
-        self, config: TrackingConfig, store: Store, run_name: str, params: Mapping[str, object]
+        self,
+        config: TrackingConfig,
+        store: Store,
+        run_name: str,
+        params: Mapping[str, object],
+        patience: Patience = Patience(),
+        open_run: Callable[..., MlflowRun] = MlflowRun.open,
     ) -> None:
         self._config, self._store = config, store
         self._run_name, self._params = run_name, params
+        self._patience, self._open_run = patience, open_run
         self._events: list[Event] = []
         self._changed = threading.Condition()
         self._end: tuple[Status, Path | None] | None = None
@@ -56,12 +82,22 @@ class Recorder:
             status: How the run ended.
             adapter: A folder that goes to the artifacts; None where there is none yet.
         """
+        # Before anything is asked of a server: a run has its plot wherever MLflow is.
+        self._draw()
         with self._changed:
             self._end = (status, adapter)
             self._changed.notify_all()
-        self._thread.join(FINISH_S)
+        finish_s = self._patience.finish_s
+        self._thread.join(finish_s)
         if self._thread.is_alive():
-            self.problem = f"MLflow at {self._config.uri} did not answer for {FINISH_S:.0f} s"
+            silence = f"MLflow at {self._config.uri} did not answer for {finish_s:g} s"
+            self.problem = self.problem or silence
+
+    def _draw(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            picture = Path(folder) / PLOT
+            plot_run(self._events, picture, title=self._run_name)
+            self._store.write(PLOT, picture.read_bytes())
 
     def _work(self) -> None:
         run: MlflowRun | None = None
@@ -71,7 +107,7 @@ class Recorder:
                 self._copy(run)
             except StorageError as error:
                 self.problem = str(error)
-                time.sleep(RETRY_S)
+                time.sleep(self._patience.retry_s)
             except ConfigError as error:
                 # Trying again would not help, and ending the training even less.
                 self.problem = str(error)
@@ -81,7 +117,7 @@ class Recorder:
 
     def _open(self) -> MlflowRun:
         known = self._store.read(RUN_ID).decode() if self._store.exists(RUN_ID) else None
-        run = MlflowRun.open(
+        run = self._open_run(
             self._config, run_name=self._run_name, run_id=known, params=self._params
         )
         if run.run_id != known:
@@ -91,8 +127,9 @@ class Recorder:
     def _copy(self, run: MlflowRun) -> None:
         while True:
             with self._changed:
-                # Not at every event: a database takes ten as easily as one.
-                self._changed.wait_for(lambda: self._end is not None, timeout=1.0)
+                self._changed.wait_for(
+                    lambda: self._end is not None, timeout=self._patience.gather_s
+                )
                 events, end = list(self._events), self._end
             run.log_events(events)
             self.problem = None
@@ -106,8 +143,7 @@ class Recorder:
         run.log_figures(summarise(events))
         with tempfile.TemporaryDirectory() as folder:
             picture = Path(folder) / PLOT
-            plot_run(events, picture, title=self._run_name)
-            self._store.write(PLOT, picture.read_bytes())
+            picture.write_bytes(self._store.read(PLOT))
             run.log_artifacts(picture)
         if adapter is not None:
             run.log_artifacts(adapter, "adapter")

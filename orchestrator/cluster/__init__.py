@@ -1,0 +1,1 @@
+"""Everything that runs on Ray: indexing, ingest, cells, quorum, evaluation, sessions."""

@@ -1,0 +1,281 @@
+"""The run's record: one actor, where spot instances do not go, writes what all workers say.
+
+It keeps the event log, the ledger of empty slots and the run's outcome. It decides nothing
+about training; what it knows, it knows from the store, so that Ray may restart it.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from orchestrator.plan.steps import Slot
+from orchestrator.storage import Store
+from orchestrator.tracking.events import (
+    Event,
+    EventValue,
+    decode_log,
+    encode,
+    make_event,
+    whole_number,
+)
+from orchestrator.train.manifest import RunManifest, admit, freeze, read_manifest
+
+EVENTS = "events.jsonl"
+FINAL_WRITER_TIMEOUT_S = 60.0
+"""After this long without a word from the worker that writes the result, another one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job failed: its own error, in the words of the worker that met it."""
+
+    kind: str
+    problem: str
+    where: str
+    fix: str
+    traceback: str
+    detailed: bool
+    """False where a worker only heard that another one has found something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the run ended."""
+
+    status: Literal["finished", "failed"]
+    weights_sha256: str = ""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the manifest freezes beside the numeric class of the first machine."""
+
+    job: dict[str, Any]
+    index_fingerprint: str
+    micro_tokens: int
+    allow_mixed: bool
+    generation: int
+    """The lease's: one a driver that trains this run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Where a cell's worker runs."""
+
+    node: str
+    """Ray's id of the node."""
+    pid: int
+
+
+UNKNOWN = Process("", 0)
+
+
+class Journal:
+    """The record itself; as an actor, called by many workers at once.
+
+    Args:
+        store: The run's store.
+        terms: What the run may not change.
+        cell_plan: Kept for the cells' process.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        terms: Terms,
+        cell_plan: object = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cell_plan = cell_plan
+        self._clock = clock
+        self._store = store
+        self._terms = terms
+        self._lock = threading.RLock()
+        self._events = decode_log(store.read_lines(EVENTS))
+        self._rounds = _rounds_that_count(self._events)
+        self._processes: dict[int, Process] = {}
+        self._seen: dict[int, Process] = {}
+        self._quorum_id = -1
+        self._outcome: Outcome | None = None
+        self._writer: tuple[int, float] | None = None
+        for event in self._events:
+            # Cells, quorums and the outcome of another driver are not ours.
+            if event.get("generation") == terms.generation:
+                self._recall(event)
+
+    def _recall(self, event: Event) -> None:
+        """Take over from the log what an earlier life of this actor knew."""
+        cell = whole_number(event, "cell")
+        match event["kind"]:
+            case "joined":
+                process = Process(str(event["node"]), whole_number(event, "pid"))
+                self._processes[cell] = self._seen[cell] = process
+            case "lost":
+                self._seen.pop(cell, None)
+            case "quorum":
+                self._quorum_id = whole_number(event, "quorum")
+            case "finished":
+                self._outcome = Outcome("finished", str(event["weights_sha256"]))
+            case "failed":
+                self._outcome = Outcome("failed", failure=_failure_of(event))
+            case _:
+                pass
+
+    def read(self, first: int) -> tuple[list[Event], Outcome | None]:
+        """The events from number ``first`` on, and the outcome once there is one."""
+        with self._lock:
+            return self._events[first:], self._outcome
+
+    def record(self, events: list[Event]) -> None:
+        """Append events; a round that several workers report is written once."""
+        with self._lock:
+            # A set, not a maximum: calls of one worker may overtake each other.
+            fresh = [e for e in events if whole_number(e, "round") not in self._rounds]
+            self._write(fresh)
+            # Only now: what the store did not take, another worker may still report.
+            self._rounds |= _rounds_that_count(fresh)
+
+    def _write(self, events: list[Event]) -> None:
+        if events:
+            self._store.append(EVENTS, "".join(encode(event) for event in events))
+            self._events.extend(events)
+
+    def empty_slots(self, slots: list[Event]) -> None:
+        """Make empty slots durable; a slot that is known already is not written again."""
+        with self._lock:
+            known = {_slot(event) for event in self._events if event["kind"] == "empty_slot"}
+            self._write([slot for slot in slots if _slot(slot) not in known])
+
+    def admit(self, cell: int, process: Process, numeric_class: dict[str, str]) -> RunManifest:
+        """Let a worker take part: the first one's numeric class is the run's.
+
+        Raises:
+            ConfigError: The machine would round differently, and the job gives no leave.
+        """
+        with self._lock:
+            self._processes[cell] = process
+            if read_manifest(self._store) is None:
+                terms = self._terms
+                return freeze(
+                    self._store,
+                    terms.job,
+                    terms.index_fingerprint,
+                    terms.micro_tokens,
+                    numeric_class,
+                )
+            return admit(self._store, numeric_class, allow_mixed=self._terms.allow_mixed)
+
+    def quorum(self, quorum_id: int, cells: tuple[int, ...], step: int, round_: int) -> None:
+        """Take note of a new membership; say who joined, who was lost, and who began anew."""
+        with self._lock:
+            if quorum_id <= self._quorum_id:
+                return
+            now = {cell: self._processes.get(cell, UNKNOWN) for cell in cells}
+            lost = {c: process for c, process in self._seen.items() if now.get(c) != process}
+            joined = {c: process for c, process in now.items() if self._seen.get(c) != process}
+            begins = len(lost) == len(self._seen)
+            where = {"step": step, "world_size": len(cells)}
+            # In one piece: this actor may be restarted after any write.
+            fresh = (
+                ([self._beginning(step, round_)] if begins else [])
+                + [self._event("lost", **where, **_who(*each)) for each in lost.items()]
+                + [self._event("joined", **where, **_who(*each)) for each in joined.items()]
+                + [self._event("quorum", **where, quorum=quorum_id)]
+            )
+            self._write(fresh)
+            self._quorum_id, self._seen = quorum_id, now
+            if begins:
+                self._rounds = _rounds_that_count(self._events)
+
+    def _event(self, kind: str, **fields: EventValue) -> Event:
+        return make_event(kind, wall_s=None, generation=self._terms.generation, **fields)
+
+    def _beginning(self, step: int, round_: int) -> Event:
+        """Nobody is left who knows more than the checkpoint, if there is one."""
+        if any(event["kind"] in ("started", "resumed") for event in self._events):
+            return self._event("resumed", step=step, after_round=round_)
+        return self._event("started")
+
+    def cells(self) -> Any:  # noqa: ANN401 - known to those who ask
+        """What the cells' process is to run."""
+        return self._cell_plan
+
+    def fail(self, failure: Failure) -> None:
+        """End the run for a reason of its own; the first that says which, stays."""
+        with self._lock:
+            known = self._outcome
+            if known and (known.status == "finished" or known.failure is None):
+                return
+            if known and known.failure and (known.failure.detailed or not failure.detailed):
+                return
+            self._outcome = Outcome("failed", failure=failure)
+            fields = asdict(failure)
+            fields["error"] = fields.pop("kind")
+            self._write([self._event("failed", reason=fields.pop("problem"), **fields)])
+
+    def is_writer(self, cell: int) -> bool:
+        """Whether this cell writes the result: the first to ask, or another if it is gone."""
+        with self._lock:
+            if self._outcome is not None:
+                return False
+            now_s = self._clock()
+            cell_before, since_s = self._writer or (cell, now_s)
+            if cell_before != cell and now_s - since_s < FINAL_WRITER_TIMEOUT_S:
+                return False
+            self._writer = (cell, now_s)
+            return True
+
+    def finish(self, weights_sha256: str) -> None:
+        """The result is written."""
+        with self._lock:
+            if self._outcome is None:
+                self._write([self._event("finished", weights_sha256=weights_sha256)])
+                self._outcome = Outcome("finished", weights_sha256=weights_sha256)
+
+    def outcome(self) -> Outcome | None:
+        """How the run ended, if it has."""
+        return self._outcome
+
+
+def found_empty(store: Store) -> frozenset[Slot]:
+    """Slots of the training data that an earlier life of the run found empty."""
+    return frozenset(
+        (whole_number(event, "epoch"), whole_number(event, "sample"))
+        for event in decode_log(store.read_lines(EVENTS))
+        if event["kind"] == "empty_slot" and event.get("part") == "train"
+    )
+
+
+def _rounds_that_count(events: list[Event]) -> set[int]:
+    """Rounds that were reported, without those that a resumption did, or will do, again."""
+    rounds: set[int] = set()
+    for event in events:
+        if event["kind"] == "resumed":
+            last = whole_number(event, "after_round")
+            rounds = {number for number in rounds if number <= last}
+        rounds.add(whole_number(event, "round"))
+    # Of events that are of no round.
+    return rounds - {0}
+
+
+def _who(cell: int, process: Process) -> dict[str, EventValue]:
+    return {"cell": cell, "node": process.node, "pid": process.pid}
+
+
+def _failure_of(event: Event) -> Failure:
+    return Failure(
+        kind=str(event["error"]),
+        problem=str(event["reason"]),
+        where=str(event["where"]),
+        fix=str(event["fix"]),
+        traceback=str(event["traceback"]),
+        detailed=event["detailed"] is True,
+    )
+
+
+def _slot(event: Event) -> tuple[object, ...]:
+    return event.get("part"), event["epoch"], event["step"], event["sample"]

@@ -1,0 +1,65 @@
+"""A cluster of several nodes on this machine: real raylets, each with its own workers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ray.cluster_utils import Cluster
+
+from orchestrator.cluster.internals import require_token
+from orchestrator.errors import FaultError
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCluster:
+    """A head that trains nothing, and nodes that can be killed.
+
+    Nodes are added and killed from the thread that started the cluster.
+    """
+
+    cluster: Any
+
+    @property
+    def address(self) -> str:
+        """Where to connect to."""
+        return str(self.cluster.address)
+
+    def add_node(self, cpus: int, resources: dict[str, float]) -> None:
+        """Start another node."""
+        self.cluster.add_node(num_cpus=cpus, resources=resources)
+
+    def kill_node(self, node_id: str) -> None:
+        """Kill a node with everything on it, without a word of warning.
+
+        Raises:
+            FaultError: There is no such node.
+        """
+        for node in self.cluster.worker_nodes:
+            if node.node_id == node_id:
+                self.cluster.remove_node(node, allow_graceful=False)
+                return
+        raise FaultError(f"node {node_id} is not there", "local cluster", "Name a node of it")
+
+
+@contextmanager
+def start_cluster(
+    nodes: int, *, cpus: int = 2, resources: dict[str, float] | None = None
+) -> Iterator[LocalCluster]:
+    """Start a head and some nodes behind a token of their own; end them with the block.
+
+    Args:
+        nodes: Nodes beside the head.
+        cpus: CPUs that each of them offers, whatever this machine has.
+        resources: What else each of them offers.
+    """
+    require_token()
+    head = {"num_cpus": 0, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    local = LocalCluster(cluster)
+    try:
+        for _ in range(nodes):
+            local.add_node(cpus, resources or {})
+        yield local
+    finally:
+        cluster.shutdown()

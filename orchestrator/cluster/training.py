@@ -1,0 +1,265 @@
+"""``orchestrator train``: from a job to a result, resuming whatever of the run is there."""
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import ray
+
+from orchestrator.cluster.cells import CellPlan, CellShape, running_cells
+from orchestrator.cluster.handout import HandOut
+from orchestrator.cluster.internals import start_on_head
+from orchestrator.cluster.journal import EVENTS, Failure, Journal, Outcome, found_empty
+from orchestrator.cluster.journal import Terms as RecordTerms
+from orchestrator.cluster.prepare import Prepared
+from orchestrator.cluster.quorum import Lighthouse
+from orchestrator.cluster.worker import NAMESPACE, CellSpec
+from orchestrator.config.job import Job
+from orchestrator.errors import FaultError, JobError, LeaseError, OrchestratorError
+from orchestrator.storage import Store
+from orchestrator.tracking.events import Event, decode_log
+from orchestrator.tracking.recorder import Recorder, recording
+from orchestrator.tracking.summary import RunFigures, summarise
+from orchestrator.train.lease import Lease, this_process
+from orchestrator.train.manifest import freeze, read_manifest
+from orchestrator.train.result import local_adapter
+from orchestrator.train.rounds import Terms
+
+RESULT = "result.json"
+POLL_S = 0.2
+RENEW_S = 5.0
+STALE_S = 30.0
+"""Age at which another machine's lease counts as dead."""
+
+Watch = Callable[[list[Event]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """A finished run."""
+
+    run_dir: str
+    weights_sha256: str
+    exact: bool
+    figures: RunFigures
+    quarantined: int
+    """Rows that the index left out, and slots found empty on the way."""
+    was_finished: bool
+    """True where there was nothing left to do."""
+    record_problem: str | None = None
+    """Why MLflow lacks something of the run; None where it has everything."""
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``--json`` prints."""
+        figures = asdict(self.figures)
+        figures.pop("evals")
+        accuracy = self.figures.evals[-1].accuracy if self.figures.evals else None
+        return {
+            "run_dir": self.run_dir,
+            **figures,
+            "accuracy": accuracy,
+            "weights_sha256": self.weights_sha256,
+            "exact": self.exact,
+            "quarantined": self.quarantined,
+            "was_finished": self.was_finished,
+            "record_problem": self.record_problem,
+        }
+
+
+def train(prepared: Prepared, watch: Watch) -> TrainResult:
+    """Train a job to its end, from wherever its run stands.
+
+    Args:
+        prepared: The resolved job and its indexes. A Ray session is open.
+        watch: Told of events as they happen, those of earlier attempts first.
+
+    Returns:
+        The result; a run that is finished already is not trained again.
+
+    Raises:
+        ConfigError: The run was begun with other settings.
+        LeaseError: Another trainer holds the run.
+        JobError: The job failed for a reason of its own.
+        FaultError: This machine lost the cluster.
+    """
+    store = Store.open(prepared.job.storage.path).child(prepared.job.name)
+    _check_manifest(store, prepared)
+    if store.exists(RESULT):
+        return _finished(store, prepared, was_finished=True)
+    job = prepared.job
+    settings = job.model_dump(mode="json")
+    with (
+        _leased(store) as lease,
+        recording(job.tracking, store, job.name, settings) as recorder,
+    ):
+        with _fleet(prepared, lease) as journal:
+            outcome = _follow(journal, lease, recorder, watch)
+        if outcome.failure is not None:
+            raise _as_error(store, outcome.failure)
+        with local_adapter(store) as adapter:
+            recorder.finish("FINISHED", adapter)
+        result = replace(
+            _finished(store, prepared, was_finished=False), record_problem=recorder.problem
+        )
+        store.write(RESULT, json.dumps(result.as_json(), indent=1).encode())
+    return result
+
+
+def _check_manifest(store: Store, prepared: Prepared) -> None:
+    """Refuse a changed job before anything is started."""
+    begun = read_manifest(store)
+    if begun is not None:
+        terms = _record_terms(prepared, generation=0)
+        freeze(
+            store, terms.job, terms.index_fingerprint, terms.micro_tokens, begun.numeric_class
+        )
+
+
+def _record_terms(prepared: Prepared, generation: int) -> RecordTerms:
+    fingerprints = {part: index.summary.fingerprint for part, index in prepared.indexes.items()}
+    return RecordTerms(
+        job=prepared.job.model_dump(mode="json"),
+        index_fingerprint=" ".join(fingerprints.values()),
+        micro_tokens=prepared.job.train.micro_tokens,
+        allow_mixed=prepared.job.scale.allow_mixed_machines,
+        generation=generation,
+    )
+
+
+@contextmanager
+def _leased(store: Store) -> Iterator[Lease]:
+    lease = Lease.claim(store, this_process(), now_s=time.time(), stale_s=STALE_S)
+    try:
+        yield lease
+    finally:
+        lease.release(time.time())
+
+
+@contextmanager
+def _fleet(prepared: Prepared, lease: Lease) -> Iterator[Any]:
+    """The actors and cells of one training; gives the journal's handle."""
+    job = prepared.job
+    least, most = job.scale.workers
+    secret = secrets.token_hex(32)
+    # Nobody else's names: several trainings may share a cluster.
+    names = {role: f"{role}-{secrets.token_hex(8)}" for role in ("journal", "handout")}
+    rounds = Terms(
+        num_steps=prepared.num_steps("train"),
+        eval_pieces=prepared.num_steps("eval"),
+        eval_every_steps=job.train.eval_every_steps,
+    )
+    lasting = {
+        "namespace": NAMESPACE,
+        "max_restarts": -1,
+        "max_task_retries": 3,
+        "max_concurrency": 64,
+    }
+    lighthouse = start_on_head(Lighthouse, least)
+    address = ray.get(lighthouse.address.remote())
+    terms = _record_terms(prepared, lease.generation)
+    left_out = found_empty(lease.store)
+    specs = tuple(
+        CellSpec(
+            cell=cell,
+            job_json=job.model_dump_json(),
+            terms=rounds,
+            lease=lease,
+            lighthouse=address,
+            token=secret,
+            left_out=left_out,
+            **names,
+        )
+        for cell in range(most)
+    )
+    plan = CellPlan(specs, _shape(job))
+    journal = start_on_head(Journal, lease.store, terms, plan, name=names["journal"], **lasting)
+    handout = start_on_head(
+        HandOut, prepared.courses, left_out, name=names["handout"], **lasting
+    )
+    try:
+        ray.get(journal.outcome.remote())
+        with running_cells(names["journal"]):
+            yield journal
+    finally:
+        for actor in (handout, lighthouse, journal):
+            ray.kill(actor)
+
+
+def _shape(job: Job) -> CellShape:
+    wants = job.scale.gpu
+    gpu = ray.cluster_resources().get("GPU", 0) > 0 if wants == "auto" else wants
+    return CellShape(cpus=job.scale.cpus_per_worker, gpu=gpu, others=job.scale.resources)
+
+
+def _follow(journal: Any, lease: Lease, recorder: Recorder, watch: Watch) -> Outcome:  # noqa: ANN401
+    """Hand events on until the run has an outcome, and keep the lease alive meanwhile."""
+    beat = threading.Event()
+    lost: list[LeaseError] = []
+    keeper = threading.Thread(target=_keep_lease, args=(lease, beat, lost), daemon=True)
+    keeper.start()
+    seen = 0
+    try:
+        while True:
+            events, outcome = _read(journal, seen)
+            seen += len(events)
+            watch(events)
+            recorder.log(events)
+            if lost:
+                raise lost[0]
+            if outcome is not None and not events:
+                return outcome
+            time.sleep(POLL_S)
+    finally:
+        beat.set()
+        keeper.join()
+
+
+def _read(journal: Any, first: int) -> tuple[list[Event], Outcome | None]:  # noqa: ANN401
+    try:
+        answer: tuple[list[Event], Outcome | None] = ray.get(journal.read.remote(first))
+    except ray.exceptions.RayError as error:
+        raise FaultError(
+            f"the run's journal is lost: {type(error).__name__}",
+            "cluster",
+            "Run the same command again: it resumes from the last checkpoint",
+        ) from error
+    return answer
+
+
+def _keep_lease(lease: Lease, stop: threading.Event, lost: list[LeaseError]) -> None:
+    while True:
+        try:
+            lease.renew(time.time())
+        except LeaseError as error:
+            lost.append(error)
+            return
+        except OrchestratorError:
+            # A store that does not answer for a moment: the next beat may get through.
+            pass
+        if stop.wait(RENEW_S):
+            return
+
+
+def _as_error(store: Store, failure: Failure) -> OrchestratorError:
+    store.write("failure.txt", failure.traceback.encode())
+    fix = failure.fix if failure.kind != "JobError" else f"See {store.url}/failure.txt"
+    return JobError(f"{failure.kind}: {failure.problem}", failure.where, fix)
+
+
+def _finished(store: Store, prepared: Prepared, *, was_finished: bool) -> TrainResult:
+    figures = summarise(decode_log(store.read_lines(EVENTS)))
+    manifest = read_manifest(store)
+    finished = [e for e in decode_log(store.read_lines(EVENTS)) if e["kind"] == "finished"]
+    return TrainResult(
+        run_dir=store.url,
+        weights_sha256=str(finished[-1]["weights_sha256"]) if finished else "",
+        exact=manifest.exact if manifest else True,
+        figures=figures,
+        quarantined=prepared.indexes["train"].summary.num_bad + figures.quarantined,
+        was_finished=was_finished,
+    )

@@ -1,0 +1,92 @@
+"""What a person sees: tables and progress on the terminal, everybody else's talk in a log."""
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+
+class Screen:
+    """The terminal, kept for us while file descriptors 1 and 2 lead into a log.
+
+    Ray, MLflow and the libraries under them write to both from several languages; nothing
+    short of the descriptors themselves keeps that apart from what a person should read.
+
+    Args:
+        log: Gets everything that anybody else writes.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        self._err = os.fdopen(os.dup(2), "w", encoding="utf-8")
+        with log.open("ab") as sink:
+            os.dup2(sink.fileno(), 1)
+            os.dup2(sink.fileno(), 2)
+        self.console = Console(file=self._err, highlight=False, markup=False, emoji=False)
+
+    def say(self, text: str) -> None:
+        """One line for a person."""
+        self.console.print(text, soft_wrap=True)
+
+    def print_json(self, text: str) -> None:
+        """One line for a program, on stdout."""
+        self._out.write(text + "\n")
+        self._out.flush()
+
+    def show(self, title: str, rows: Iterable[tuple[str, str]]) -> None:
+        """A table of two columns."""
+        table = Table(title=title, show_header=False, title_justify="left")
+        table.add_column(style="bold")
+        table.add_column(overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        self.console.print(table)
+
+    @contextmanager
+    def bar(self, title: str, total: int | None = None) -> Iterator["Bar"]:
+        """A progress bar for as long as the block takes."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            bar = Bar(progress, title, total)
+            started_s = time.monotonic()
+            yield bar
+        # A bar vanishes; what it has shown stays as a line, also where there is no terminal.
+        self.say(f"{title}: {bar.text()} ({time.monotonic() - started_s:.0f} s)")
+
+
+class Bar:
+    """One progress bar."""
+
+    def __init__(self, progress: Progress, title: str, total: int | None) -> None:
+        self._progress = progress
+        self._task = progress.add_task(title, total=total, note="")
+        self._done, self._total, self._note = 0, total, ""
+
+    def move(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Show how far it is."""
+        self._done, self._note = done, note or self._note
+        self._total = self._total if total is None else total
+        fields: dict[str, Any] = {"completed": done, "total": self._total, "note": self._note}
+        self._progress.update(self._task, **fields)
+
+    def text(self) -> str:
+        """How far it came, in words."""
+        note = f", {self._note}" if self._note else ""
+        return f"{self._done}{note}" if self._done else f"done{note}"

@@ -1,0 +1,1 @@
+"""One rank's work: rounds, exact sums, state, checkpoints. Knows torch, not Ray."""

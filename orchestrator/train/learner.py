@@ -1,0 +1,77 @@
+"""The model as the loop sees it: gradients and scores of one micro-batch."""
+
+from dataclasses import dataclass
+
+import torch
+from peft import PeftModel
+
+from orchestrator.config.job import Job
+from orchestrator.data.micro_batch import MicroBatch
+from orchestrator.models.device import make_deterministic, resolve_dtype, seed_micro_batch
+from orchestrator.models.family import ModelInfo
+from orchestrator.models.forward import encode_images, predict_correct, summed_loss
+from orchestrator.models.layout import Layout, lay_out
+from orchestrator.models.loading import load_base
+from orchestrator.models.lora import add_lora, recompute_activations, set_training
+from orchestrator.models.processor import read_model_info
+from orchestrator.train.loop import Score
+
+
+@dataclass(frozen=True)
+class VisionLanguageLearner:
+    """An adapted vision-language model: ``train.loop.Learner``."""
+
+    model: PeftModel
+    info: ModelInfo
+    device: torch.device
+    seed: int
+
+    @classmethod
+    def load(cls, job: Job, device: torch.device) -> "VisionLanguageLearner":
+        """Load the job's base model and put the job's adapter on it.
+
+        Raises:
+            ModelError: The model cannot be read, or is of no family we know.
+        """
+        make_deterministic(job.scale.cpus_per_worker)
+        info = read_model_info(job.model.path, job.images, job.model.revision)
+        dtype = resolve_dtype(job.model.dtype, device)
+        base = load_base(job.model.path, device, dtype, job.model.revision)
+        model = add_lora(base, job.lora, job.train.seed)
+        if job.train.recompute:
+            recompute_activations(model)
+        return cls(model, info, device, job.train.seed)
+
+    def backward(self, batch: MicroBatch) -> float:
+        """Leave the gradient of the summed loss in ``.grad``.
+
+        A pure function of the trained tensors, the micro-batch and its address, from which
+        dropout is drawn.
+        """
+        seed_micro_batch(self.seed, *batch.address)
+        set_training(self.model, active=True)
+        images = encode_images(self.model, batch.patches_PD, batch.grids_I3, self.info.images)
+        summed = summed_loss(self.model, self._lay_out(batch), images)
+        summed.loss.backward()  # type: ignore[no-untyped-call]
+        return float(summed.loss.detach())
+
+    def score(self, batch: MicroBatch) -> Score:
+        """Score a micro-batch of held-out samples, without dropout."""
+        images = encode_images(self.model, batch.patches_PD, batch.grids_I3, self.info.images)
+        found = predict_correct(self.model, self._lay_out(batch), images)
+        return Score(
+            loss=float(found.loss),
+            label_tokens=found.label_tokens,
+            samples=len(found.correct_S),
+            correct=int(found.correct_S.sum()),
+        )
+
+    def _lay_out(self, batch: MicroBatch) -> Layout:
+        return lay_out(
+            batch.ids_L,
+            batch.labels_L,
+            batch.lengths_S,
+            batch.images_S,
+            batch.grids_I3,
+            self.info,
+        ).to(self.device)

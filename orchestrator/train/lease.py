@@ -1,0 +1,222 @@
+"""The lease: at most one trainer writes to a run, and one that was replaced notices.
+
+A run is held in generations. ``lease/00000003.json`` names the holder of the third; it is
+created exclusively, so that of several claimants one wins, and never changed or deleted.
+``lease/00000003.beat`` is the holder's heartbeat, rewritten by ``renew``. Whoever finds the
+holder dead claims the next generation; a holder that thaws after that sees it in ``check``.
+
+Clocks of two machines are compared only to tell whether a heartbeat is fresh: a skew beyond
+``stale_s`` can end a living holder's lease early, but never give two holders one generation.
+"""
+
+import json
+import os
+import re
+import socket
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from orchestrator.errors import LeaseError, StorageError
+from orchestrator.storage import Store
+
+_FOLDER: Final = "lease"
+_GENERATION: Final = re.compile(rf"{_FOLDER}/(\d{{8,}})\.json")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owner:
+    """A process, named so that no other on any machine at any time is taken for it."""
+
+    host: str
+    pid: int
+    boot_id: str
+    """Identity of the machine's boot; empty where the system has none."""
+
+    pid_namespace: str = ""
+    """Where ``pid`` counts: containers of one machine do not see each other's processes."""
+
+    started: int = 0
+    """When the process began, in the kernel's ticks since boot: a ``pid`` is used again."""
+
+    def shares_processes_with(self, other: "Owner") -> bool:
+        """Whether either can tell if the other's process runs."""
+        return bool(self.boot_id) and (self.host, self.boot_id, self.pid_namespace) == (
+            other.host,
+            other.boot_id,
+            other.pid_namespace,
+        )
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+IsRunning: TypeAlias = Callable[[Owner], bool]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Holder:
+    generation: int
+    owner: Owner
+    beat_s: float
+    released: bool
+
+
+def this_process() -> Owner:
+    """The owner that this process is."""
+    pid = os.getpid()
+    _, started = _process_stat(pid) or ("", 0)
+    return Owner(
+        host=socket.gethostname(),
+        pid=pid,
+        boot_id=_first_line(Path("/proc/sys/kernel/random/boot_id")),
+        pid_namespace=_link(Path("/proc/self/ns/pid")),
+        started=started,
+    )
+
+
+def is_running(owner: Owner) -> bool:
+    """Whether a process of this machine is alive; one that only waits to be reaped is not."""
+    stat = _process_stat(owner.pid)
+    return stat is not None and stat[0] not in {"Z", "X"} and stat[1] == owner.started
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """One generation of holding a run."""
+
+    store: Store
+    generation: int
+    owner: Owner
+
+    @classmethod
+    def claim(
+        cls,
+        store: Store,
+        owner: Owner,
+        *,
+        now_s: float,
+        stale_s: float,
+        is_running: IsRunning = is_running,
+    ) -> "Lease":
+        """Take the run, if nobody alive holds it.
+
+        A holder whose process this machine can see lives as long as the process does. Any other
+        lives as long as its heartbeat is younger than ``stale_s``.
+
+        Args:
+            store: The run's store.
+            owner: Who claims.
+            now_s: Seconds since 1970.
+            stale_s: Age at which a heartbeat is a dead holder's; several times the interval at
+                which holders renew.
+            is_running: Whether a process of this machine is alive.
+
+        Raises:
+            LeaseError: Another holds the run, or won the race for it.
+        """
+        holder = _holder(store)
+        if holder is not None and _is_alive(holder, owner, now_s - stale_s, is_running):
+            raise _held_by(store, holder)
+        generation = holder.generation + 1 if holder else 1
+        claim = json.dumps({"owner": asdict(owner), "claimed_s": now_s}).encode()
+        if not store.create(_name(generation, "json"), claim):
+            raise _held_by(store, _holder(store))
+        return cls(store=store, generation=generation, owner=owner)
+
+    def check(self) -> None:
+        """Return if this is still the newest generation.
+
+        Raises:
+            LeaseError: Another trainer took over.
+        """
+        if self.store.exists(_name(self.generation + 1, "json")):
+            raise _held_by(self.store, _holder(self.store))
+
+    def renew(self, now_s: float) -> None:
+        """Beat the heart.
+
+        Raises:
+            LeaseError: Another trainer took over.
+        """
+        self.check()
+        self._beat(now_s, released=False)
+
+    def release(self, now_s: float) -> None:
+        """Let the next claimant in at once. Harmless where another took over already."""
+        self._beat(now_s, released=True)
+
+    def _beat(self, now_s: float, *, released: bool) -> None:
+        beat = {"beat_s": now_s, "released": released}
+        self.store.write(_name(self.generation, "beat"), json.dumps(beat).encode())
+
+
+def _holder(store: Store) -> _Holder | None:
+    matches = (_GENERATION.fullmatch(name) for name in store.list(_FOLDER))
+    generation = max((int(match[1]) for match in matches if match), default=0)
+    if not generation:
+        return None
+    try:
+        claim = json.loads(store.read(_name(generation, "json")))
+        beat = {"beat_s": claim["claimed_s"], "released": False}
+        if store.exists(_name(generation, "beat")):
+            beat = json.loads(store.read(_name(generation, "beat")))
+        owner = Owner(**claim["owner"])
+        return _Holder(
+            generation=generation,
+            owner=owner,
+            beat_s=float(beat["beat_s"]),
+            released=bool(beat["released"]),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise StorageError(
+            f"generation {generation} of the lease cannot be read ({error})",
+            f"{store.url}/{_FOLDER}",
+            "Make sure that nobody trains, and delete that folder",
+        ) from error
+
+
+def _is_alive(holder: _Holder, seer: Owner, stale_since_s: float, running: IsRunning) -> bool:
+    if holder.released:
+        return False
+    if seer.shares_processes_with(holder.owner):
+        return running(holder.owner)
+    return holder.beat_s > stale_since_s
+
+
+def _held_by(store: Store, holder: _Holder | None) -> LeaseError:
+    name = holder.owner if holder else "another trainer"
+    return LeaseError(
+        f"the run is held by {name}",
+        store.url,
+        "Wait for it or end it, or choose a new name for this run",
+    )
+
+
+def _name(generation: int, suffix: str) -> str:
+    return f"{_FOLDER}/{generation:08d}.{suffix}"
+
+
+def _process_stat(pid: int) -> tuple[str, int] | None:
+    """State and start (ticks since boot) of a process of this machine; None: there is none."""
+    line = _first_line(Path(f"/proc/{pid}/stat"))
+    if not line:
+        return None
+    # A command's name is in parentheses and may hold anything, spaces and parentheses too.
+    state, *fields = line.rpartition(")")[2].split()
+    return state, int(fields[18])
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text().partition("\n")[0]
+    except OSError:
+        return ""
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""

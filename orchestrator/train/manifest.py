@@ -1,0 +1,239 @@
+"""The run's manifest: what a run was started with, and may not change under way.
+
+``run.json`` freezes the job, the index's fingerprint, ``micro_tokens`` and the numeric class:
+everything that the trained weights depend on. Of a changed job only ``scale`` and ``tracking``
+may differ when a run is taken up again, for weights do not depend on them.
+"""
+
+import json
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import torch
+
+from orchestrator.errors import ConfigError, StorageError
+from orchestrator.storage import Store
+
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+
+MANIFEST: Final = "run.json"
+_FREE_SECTIONS: Final = frozenset({"scale", "tracking"})
+_ABSENT: Final = "(nothing)"
+# The instructions that kernels are chosen by: x86 up to AVX-512 and AMX, and ARM's.
+_KERNEL_FLAGS: Final = re.compile(
+    r"(avx|amx|fma|f16c|asimd|sve|sme_|bf16|i8mm|fphp).*|sme", re.ASCII
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunManifest:
+    """What a run depends on, as its first start found it."""
+
+    job: dict[str, Json]
+    """The whole job, with absolute paths."""
+
+    index_fingerprint: str
+    micro_tokens: int
+    numeric_class: dict[str, str]
+    """What decides the bits of a floating-point result: see ``numeric_class``."""
+
+    exact: bool = True
+    """Whether the weights are the same to the bit as those of an undisturbed run."""
+
+    other_classes: tuple[dict[str, str], ...] = ()
+    """Numeric classes that took part by the job's leave; any of them makes the run inexact."""
+
+
+def freeze(
+    store: Store,
+    job: Mapping[str, Json],
+    index_fingerprint: str,
+    micro_tokens: int,
+    numeric_class: Mapping[str, str],
+) -> RunManifest:
+    """Write a new run's manifest, or hold what is asked for now against the one there is.
+
+    Args:
+        store: The run's store; the caller holds its lease.
+        job: The resolved job as plain JSON values.
+        index_fingerprint: Identity of the data.
+        micro_tokens: The token budget that plans are made with.
+        numeric_class: That of the machine that trains.
+
+    Returns:
+        The run's manifest; ``exact`` is False once a machine of another class was let in.
+
+    Raises:
+        ConfigError: Something differs that may not, each field named with both values.
+        StorageError: The manifest cannot be read or written.
+    """
+    asked = RunManifest(
+        job=json.loads(json.dumps(job)),
+        index_fingerprint=index_fingerprint,
+        micro_tokens=micro_tokens,
+        numeric_class=dict(numeric_class),
+    )
+    begun = read_manifest(store)
+    if begun is None:
+        _write(store, asked)
+        return asked
+    changes = [*_changes(_frozen(begun), _frozen(asked))]
+    if changes:
+        raise ConfigError(
+            "\n  ".join(["this run was begun with other settings", *changes]),
+            f"{store.url}/{MANIFEST}",
+            "Choose a new name for the changed run, or change these back",
+        )
+    return admit(store, numeric_class, allow_mixed=_allows_mixed_machines(asked.job))
+
+
+def admit(store: Store, numeric_class: Mapping[str, str], *, allow_mixed: bool) -> RunManifest:
+    """Let a machine take part in a run that has begun, if its arithmetic is the run's.
+
+    Args:
+        store: The run's store.
+        numeric_class: That of the machine.
+        allow_mixed: Let a machine of another class in, and call the run inexact from now on.
+
+    Raises:
+        ConfigError: The class is another, and the job gives no leave.
+        StorageError: The run has no manifest that can be read.
+    """
+    manifest = read_manifest(store)
+    if manifest is None:
+        raise _unreadable(store, "there is none")
+    found = dict(numeric_class)
+    if found in (manifest.numeric_class, *manifest.other_classes):
+        return manifest
+    if not allow_mixed:
+        changes = _changes(dict(manifest.numeric_class), dict(found))
+        raise ConfigError(
+            "\n  ".join(["this machine would round differently than the run so far", *changes]),
+            f"{store.url}/{MANIFEST}",
+            "Use machines of one kind, or set scale.allow_mixed_machines to true and "
+            "give up bit-equal weights",
+        )
+    mixed = replace(manifest, exact=False, other_classes=(*manifest.other_classes, found))
+    _write(store, mixed)
+    return mixed
+
+
+def read_manifest(store: Store) -> RunManifest | None:
+    """The run's manifest; None where no run has begun.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    if not store.exists(MANIFEST):
+        return None
+    try:
+        value = json.loads(store.read(MANIFEST))
+        return RunManifest(**{**value, "other_classes": tuple(value["other_classes"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise _unreadable(store, str(error)) from error
+
+
+def numeric_class(device: torch.device) -> dict[str, str]:
+    """What decides the bits of a floating-point result on this machine, in words.
+
+    Two machines with equal answers run the same kernels in the same order. Call it in the
+    process that trains, once its thread count is set.
+    """
+    cpu, flags = _cpu(_cpuinfo())
+    return {
+        "device": _device_model(device),
+        "cpu": cpu,
+        "instructions": " ".join(flags),
+        "kernels": torch.backends.cpu.get_cpu_capability(),
+        "threads": str(torch.get_num_threads()),
+        # libm computes the learning rate's cosine.
+        "os": " ".join([platform.system(), platform.machine(), *platform.libc_ver()]),
+        "torch": str(torch.__version__),
+        **{name: version(name) for name in ("transformers", "peft", "numpy")},
+    }
+
+
+def _device_model(device: torch.device) -> str:
+    if device.type != "cuda":
+        return device.type
+    major, minor = torch.cuda.get_device_capability(device)
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]  # as torch has it
+    return (
+        f"{torch.cuda.get_device_name(device)} (sm_{major}{minor}, CUDA {torch.version.cuda}, "
+        f"cuDNN {cudnn})"
+    )
+
+
+def _cpuinfo() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ""
+
+
+def _cpu(cpuinfo: str) -> tuple[str, list[str]]:
+    """Model and sorted instructions that kernels use, of the first processor listed."""
+    first = cpuinfo.strip().partition("\n\n")[0]
+    fields = {
+        key.strip(): value.strip()
+        for key, _, value in (line.partition(":") for line in first.splitlines())
+    }
+    # Clouds give many processors one name; the caches decide how kernels cut their sums.
+    keys = ("model name", "cpu family", "model", "CPU implementer", "CPU part", "cache size")
+    named = [
+        fields[key] if "name" in key else f"{key} {fields[key]}"
+        for key in keys
+        if key in fields
+    ]
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    return ", ".join(named) or platform.processor(), sorted(
+        flag for flag in flags if _KERNEL_FLAGS.fullmatch(flag)
+    )
+
+
+def _frozen(manifest: RunManifest) -> dict[str, Json]:
+    """Every setting that may not change, by its dotted name."""
+    bound = {name: value for name, value in manifest.job.items() if name not in _FREE_SECTIONS}
+    return {
+        **dict(_flat(bound)),
+        "index fingerprint": manifest.index_fingerprint,
+        "micro_tokens in use": manifest.micro_tokens,
+    }
+
+
+def _flat(tree: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, Json]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _changes(begun: Mapping[str, object], asked: Mapping[str, object]) -> list[str]:
+    return [
+        f"{name}: {asked.get(name, _ABSENT)!s}, was {begun.get(name, _ABSENT)!s}"
+        for name in dict.fromkeys([*begun, *asked])
+        if asked.get(name, _ABSENT) != begun.get(name, _ABSENT)
+    ]
+
+
+def _allows_mixed_machines(job: Mapping[str, Json]) -> bool:
+    scale = job.get("scale")
+    return isinstance(scale, dict) and scale.get("allow_mixed_machines") is True
+
+
+def _write(store: Store, manifest: RunManifest) -> None:
+    store.write(MANIFEST, (json.dumps(asdict(manifest), indent=1) + "\n").encode())
+
+
+def _unreadable(store: Store, why: str) -> StorageError:
+    return StorageError(
+        f"the run's manifest cannot be read: {why}",
+        f"{store.url}/{MANIFEST}",
+        "Choose a new name for the run",
+    )

@@ -1,0 +1,136 @@
+"""The command line, as a process of its own: what it says, where, and how it exits."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+COMMANDS = ("index", "plan", "train", "evaluate", "export", "demo")
+PROGRAM = """\
+import sys
+from orchestrator.cli import main
+sys.argv[0] = "orchestrator"
+try:
+    main()
+finally:
+    heavy = {"torch", "ray", "transformers", "mlflow"} & set(sys.modules)
+    print("imported:", *sorted(heavy), file=sys.stderr)
+"""
+
+
+def orchestrator(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        cwd=cwd,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def write_job(folder: Path, **sections: object) -> Path:
+    job = {
+        "name": "demo",
+        "model": {"path": "model"},
+        "data": {"train": {"path": "train.json"}},
+        "storage": {"path": "runs"},
+        **sections,
+    }
+    (folder / "job.yaml").write_text(yaml.safe_dump(job))
+    return folder / "job.yaml"
+
+
+def test_help_lists_the_commands_and_loads_nothing_heavy(tmp_path: Path) -> None:
+    answer = orchestrator("--help", cwd=tmp_path)
+    assert answer.returncode == 0
+    for command in COMMANDS:
+        assert f" {command} " in answer.stdout
+    assert answer.stderr == "imported:\n"
+
+
+@pytest.mark.parametrize("command", ["index", "plan", "train", "evaluate"])
+def test_a_typing_error_in_a_job_is_said_in_one_line_at_once(
+    tmp_path: Path, command: str
+) -> None:
+    write_job(tmp_path, train={"lerning_rate": 0.001})
+    answer = orchestrator(command, "job.yaml", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    problem, imported = answer.stderr.splitlines()
+    assert problem.startswith("error: job.yaml: ")
+    assert "lerning_rate" in problem
+    assert "learning_rate" in problem
+    # Before anything heavy is loaded, and nothing is left behind.
+    assert imported == "imported:"
+    assert [path.name for path in tmp_path.iterdir()] == ["job.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("trian", "job.yaml"), "trian"),
+        (("train",), "JOB"),
+        (("train", "job.yaml", "--jsn"), "--jsn"),
+        (("export", "job.yaml"), "--to"),
+        (("train", "missing.yaml"), "missing.yaml"),
+        (("train", "job.yaml", "--set", "train.epochs=two"), "train.epochs"),
+        (("train", "job.yaml", "--set", "train.epoch=2"), "train.epoch"),
+    ],
+)
+def test_wrong_input_is_named_and_exits_with_2(
+    tmp_path: Path, arguments: tuple[str, ...], word: str
+) -> None:
+    write_job(tmp_path)
+    answer = orchestrator(*arguments, cwd=tmp_path)
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert word in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+WORK = """\
+from pathlib import Path
+from orchestrator.cli import _screen
+from orchestrator.errors import ConfigError, JobError
+with _screen(Path("logs"), "train"):
+    print("working")
+    raise {error}
+"""
+LONG = "a reason of many words, " * 20
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (f'ConfigError("{LONG}", "run.json", "Mend it")', 2, f"run.json: {LONG}. Mend it."),
+        (f'JobError("{LONG}", "train", "Look")', 1, f"train: {LONG}. Look."),
+        ('ValueError("odd")', 1, "ValueError: odd (traceback in logs/train-"),
+    ],
+)
+def test_an_error_under_way_is_one_line_too(
+    tmp_path: Path, error: str, code: int, said: str
+) -> None:
+    command = [sys.executable, "-c", WORK.format(error=error)]
+    answer = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (answer.returncode, answer.stdout) == (code, "")
+    [line] = answer.stderr.splitlines()
+    assert line.startswith(f"error: {said}")
+    [log] = (tmp_path / "logs").iterdir()
+    assert "working" in log.read_text()
+    assert ("Traceback" in log.read_text()) == error.startswith("ValueError")
+
+
+def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WORK.format(error="KeyboardInterrupt")]
+    answer = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert answer.returncode == 130
+    assert answer.stderr == ("stopped; the same command goes on from the last checkpoint\n")

@@ -1,0 +1,379 @@
+"""A model, data and a quorum small enough that a whole training takes a moment.
+
+Cells are threads that meet where a script says who dies, who joins, and who errs. Rounds in a
+script are the ``round`` of the furthest replica when an agreement is made.
+
+Letters: S samples of a micro-batch.
+"""
+
+import hashlib
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from orchestrator.config.train import TrainConfig
+from orchestrator.data.micro_batch import Fault, MicroBatch
+from orchestrator.plan.steps import Address, Part, Plan, StepPlan
+from orchestrator.train.loop import Loop, Membership, Score
+from orchestrator.train.rounds import Terms
+from orchestrator.train.state import Replica
+
+PATIENCE_S = 20.0
+NUM_SAMPLES = 14
+EPOCHS = 2
+TRAIN_PLAN = Plan(
+    tokens_N=np.array([10 + 7 * (n % 5) for n in range(NUM_SAMPLES)]),
+    cost_N=np.array([1.0 + n % 3 for n in range(NUM_SAMPLES)]),
+    epochs=EPOCHS,
+    global_batch=6,
+    micro_tokens=40,
+    seed=3,
+)
+EVAL_PLAN = Plan(
+    tokens_N=np.full(9, 20),
+    cost_N=np.ones(9),
+    epochs=1,
+    global_batch=5,
+    micro_tokens=40,
+    seed=None,
+)
+CONFIG = TrainConfig(epochs=EPOCHS, learning_rate=0.05, warmup_fraction=0.3, weight_decay=0.1)
+TERMS = Terms(
+    num_steps=TRAIN_PLAN.num_steps, eval_pieces=EVAL_PLAN.num_steps, eval_every_steps=3
+)
+
+Moment = Literal["before add", "during add", "before commit"]
+
+
+class KilledError(Exception):
+    """Ends the thread of a cell, as SIGKILL ends a process."""
+
+
+@dataclass(frozen=True)
+class Death:
+    """A cell dies in the agreement of a round."""
+
+    cell: int
+    round: int
+    moment: Moment
+    witnesses: frozenset[int] = frozenset()
+    """Cells for which the sum that it dies in succeeds."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """What happens to a training."""
+
+    deaths: tuple[Death, ...] = ()
+    joins: tuple[tuple[int, int], ...] = ()
+    """Cell and round of newcomers."""
+    doubts: tuple[tuple[int, int], ...] = ()
+    """Cell and round: its first agreement fails for it alone."""
+    flips: tuple[tuple[int, int], ...] = ()
+    """Cell and round: a bit of its weights flips."""
+
+
+class Meeting:
+    """Where cells meet: what a lighthouse and Gloo are to real ones."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._joins = dict(script.joins)
+        self._doubts = set(script.doubts)
+        self._changed = threading.Condition()
+        self._alive: dict[int, Replica] = {}
+        self._waiting: set[int] = set()
+        self._shares: dict[int, Tensor] = {}
+        self.members: tuple[int, ...] = ()
+        self.round = 0
+        self.number = 0
+        self.successes: set[int] = set()
+        """Numbers of the agreements whose sum succeeded for somebody."""
+
+    def enter(self, cell: int, replica: Replica) -> None:
+        self._alive[cell] = replica
+
+    def leave(self, cell: int) -> None:
+        with self._changed:
+            self._alive.pop(cell, None)
+            self._waiting.discard(cell)
+            self._call_together()
+            self._changed.notify_all()
+
+    def agree(self, cell: int) -> Membership | None:
+        with self._changed:
+            self._waiting.add(cell)
+            self._changed.notify_all()
+            self._call_together()
+            self._wait(lambda: cell not in self._waiting)
+            if (cell, self.round) in self._doubts:
+                self._doubts.remove((cell, self.round))
+                return None
+            return Membership(self.members.index(cell), len(self.members))
+
+    def _call_together(self) -> None:
+        at_work = [cell for cell in self._alive if cell not in self._joins]
+        if not at_work:
+            return
+        # Everybody at work stands at one round, or one behind.
+        now = max(self._alive[cell].progress.round for cell in at_work)
+        due = {cell for cell in self._alive if self._joins.get(cell, 0) <= now}
+        if not due <= self._waiting:
+            return
+        for cell in due:
+            self._joins.pop(cell, None)
+        self.members, self.round, self._shares = tuple(sorted(due)), now, {}
+        self.number += 1
+        self._heal()
+        self._waiting -= due
+        self._changed.notify_all()
+
+    def _heal(self) -> None:
+        replicas = [self._alive[cell] for cell in self.members]
+        state = next(r for r in replicas if r.progress.round == self.round).to_bytes()
+        for cell, replica in zip(self.members, replicas, strict=True):
+            if replica.progress.round < self.round:
+                replica.load_bytes(state)
+            if (cell, self.round) in self._script.flips:
+                next(iter(replica.tensors.values())).data.view(torch.int32)[0, 0] ^= 1
+
+    def add(self, cell: int, payload: Tensor) -> bool:
+        with self._changed:
+            self._die(cell, "before add")
+            self._shares[cell] = payload.clone()
+            self._changed.notify_all()
+            self._wait(lambda: all(self._has_spoken(member) for member in self.members))
+            self._die(cell, "during add")
+            if not self._succeeds_for(cell):
+                payload.fill_(-1)
+                return False
+            self.successes.add(self.number)
+            payload.copy_(torch.stack(list(self._shares.values())).sum(dim=0))
+            return True
+
+    def _has_spoken(self, member: int) -> bool:
+        return member in self._shares or member not in self._alive or member in self._waiting
+
+    def _succeeds_for(self, cell: int) -> bool:
+        torn = [d for d in self._deaths() if d.moment == "during add"]
+        return len(self._shares) == len(self.members) and all(
+            cell in death.witnesses for death in torn
+        )
+
+    def _deaths(self) -> list[Death]:
+        return [
+            d for d in self._script.deaths if d.round == self.round and d.cell in self.members
+        ]
+
+    def _die(self, cell: int, moment: Moment) -> None:
+        if any((d.cell, d.moment) == (cell, moment) for d in self._deaths()):
+            raise KilledError
+
+    def commit(self, cell: int) -> None:
+        with self._changed:
+            self._die(cell, "before commit")
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        assert self._changed.wait_for(condition, PATIENCE_S), "cells wait for each other"
+
+
+@dataclass
+class Seat:
+    """One cell's place at a meeting: ``train.loop.Peers``."""
+
+    meeting: Meeting
+    cell: int
+    added: bool = False
+
+    def agree(self) -> Membership | None:
+        return self.meeting.agree(self.cell)
+
+    def add(self, payload: Tensor) -> bool:
+        self.added = self.meeting.add(self.cell, payload)
+        return self.added
+
+    def commit(self) -> bool:
+        self.meeting.commit(self.cell)
+        return self.added
+
+
+@dataclass(frozen=True)
+class PlannedBatches:
+    """``train.loop.Batches``: micro-batches with nothing in them but what the plan says."""
+
+    broken: frozenset[int] = frozenset()
+    """Samples of the training data whose slots are empty."""
+
+    def step_plan(self, part: Part, step: int) -> StepPlan:
+        return (TRAIN_PLAN if part == "train" else EVAL_PLAN).step(step)
+
+    def fetch(self, part: Part, plan: StepPlan, micro: int) -> MicroBatch:
+        planned = plan.micros[micro].samples
+        gone = self.broken if part == "train" else frozenset()
+        present = tuple(sample for sample in planned if sample not in gone)
+        return MicroBatch(
+            address=plan.address(micro),
+            samples=present,
+            ids=tuple(f"id{sample}" for sample in present),
+            faults=tuple(Fault(s, f"id{s}", "cut short") for s in planned if s in gone),
+            ids_L=np.zeros(2 * sum(map(label_tokens, present)), dtype=np.int32),
+            labels_L=np.tile([False, True], sum(map(label_tokens, present))),
+            lengths_S=np.array([2 * label_tokens(s) for s in present], dtype=np.int32),
+            images_S=np.zeros(len(present), dtype=np.int32),
+            grids_I3=np.zeros((0, 3), dtype=np.int32),
+            patches_PD=np.zeros((0, 0), dtype=np.uint8),
+        )
+
+
+def label_tokens(sample: int) -> int:
+    return 1 + sample % 3
+
+
+def features(samples: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Inputs [S, 4] and targets [S], each from the sample's number alone."""
+    numbers_S = torch.tensor(samples, dtype=torch.float32)
+    inputs_S4 = torch.sin(numbers_S[:, None] * torch.tensor([0.3, 0.7, 1.1, 1.9]))
+    return inputs_S4, torch.cos(numbers_S * 0.5)
+
+
+def new_tensors() -> dict[str, Parameter]:
+    """Weights as every cell starts with; ``b`` at zero, like a fresh adapter's."""
+    generator = torch.Generator().manual_seed(7)
+    return {
+        "a": Parameter(torch.randn(4, 6, generator=generator)),
+        "b": Parameter(torch.zeros(6, 1)),
+    }
+
+
+@dataclass
+class SmallLearner:
+    """Two layers with dropout in between: ``train.loop.Learner``."""
+
+    tensors: dict[str, Parameter]
+    poison: tuple[Address, str] | None = None
+    """A micro-batch after which this tensor's gradient has NaN in it."""
+    taken: list[tuple[int, ...]] = field(default_factory=list)
+    """Samples of every micro-batch that was computed."""
+
+    def loss(self, batch: MicroBatch, *, dropout: bool) -> Tensor:
+        inputs_S4, targets_S = features(batch.samples)
+        hidden_S6 = torch.tanh(inputs_S4 @ self.tensors["a"])
+        if dropout:
+            content = struct.pack("<3q", *batch.address)
+            seed = int.from_bytes(hashlib.sha256(content).digest()[:7], "little")
+            # A generator of its own: cells are threads here, and share torch's.
+            generator = torch.Generator().manual_seed(seed)
+            hidden_S6 = hidden_S6 * (torch.rand(hidden_S6.shape, generator=generator) > 0.2)
+        return (hidden_S6 @ self.tensors["b"] - targets_S[:, None]).square().sum()
+
+    def backward(self, batch: MicroBatch) -> float:
+        self.taken.append(batch.samples)
+        loss = self.loss(batch, dropout=True)
+        loss.backward()
+        if self.poison and self.poison[0] == batch.address:
+            gradient = self.tensors[self.poison[1]].grad
+            assert gradient is not None
+            gradient[0, 0] = torch.nan
+        return float(loss.detach())
+
+    def score(self, batch: MicroBatch) -> Score:
+        with torch.no_grad():
+            loss = float(self.loss(batch, dropout=False))
+        correct = sum(sample % 2 for sample in batch.samples)
+        return Score(loss, batch.label_tokens, len(batch.samples), correct)
+
+
+@dataclass
+class Notes:
+    """``train.loop.Observer`` that keeps everything."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    applied: list[tuple[int, int]] = field(default_factory=list)
+    """Step and rank of every step applied."""
+
+    def record(self, kind: str, **fields: Any) -> None:
+        self.events.append({"kind": kind, **fields})
+
+    def empty_slots(self, part: Part, batch: MicroBatch) -> None:
+        slots = [(fault.sample, fault.reason) for fault in batch.faults]
+        self.record("empty_slot", part=part, step=batch.address.step, slots=slots)
+
+    def step_done(self, replica: Replica, membership: Membership) -> None:
+        self.applied.append((replica.progress.step, membership.rank))
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["kind"] == kind]
+
+
+@dataclass
+class Cell:
+    """One worker, and how it ended."""
+
+    number: int
+    replica: Replica
+    learner: SmallLearner
+    notes: Notes = field(default_factory=Notes)
+    error: Exception | None = None
+    was_killed: bool = False
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training and what may differ from the usual one."""
+
+    script: Script = Script()
+    config: TrainConfig = CONFIG
+    terms: Terms = TERMS
+    batches: PlannedBatches = PlannedBatches()
+    poison: tuple[Address, str] | None = None
+
+    def run(self, world_size: int) -> list[Cell]:
+        """Train with cells 0 to ``world_size - 1`` and the script's newcomers."""
+        meeting = Meeting(self.script)
+        cells = []
+        for number in [*range(world_size), *dict(self.script.joins)]:
+            replica = Replica(new_tensors(), weight_decay=self.config.weight_decay)
+            cells.append(Cell(number, replica, SmallLearner(replica.tensors, self.poison)))
+            meeting.enter(number, replica)
+        threads = [
+            threading.Thread(target=self._live, args=(cell, meeting), daemon=True)
+            for cell in cells
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return cells
+
+    def _live(self, cell: Cell, meeting: Meeting) -> None:
+        peers = Seat(meeting, cell.number)
+        loop = Loop(
+            cell.replica,
+            self.config,
+            self.terms,
+            self.batches,
+            cell.learner,
+            peers,
+            cell.notes,
+        )
+        with _end_of(cell):
+            loop.run()
+        meeting.leave(cell.number)
+
+
+@contextmanager
+def _end_of(cell: Cell) -> Iterator[None]:
+    try:
+        yield
+    except KilledError:
+        cell.was_killed = True
+    except Exception as error:  # noqa: BLE001 - the end of a thread; tests look at it
+        cell.error = error
