@@ -63,7 +63,10 @@ class Screen:
             TimeElapsedColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        quiet = not self.console.is_terminal
+        with Progress(
+            *columns, console=self.console, transient=True, disable=quiet
+        ) as progress:
             bar = Bar(progress, title, total)
             started_s = time.monotonic()
             yield bar

@@ -1,5 +1,6 @@
 """``orchestrator demo``: the main job on a local cluster that loses a node on the way."""
 
+import json
 import queue
 import shutil
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from orchestrator.cluster.session import open_session
 from orchestrator.cluster.training import RESULT, TrainResult, Watch, train
 from orchestrator.config.job import Job
 from orchestrator.demo.base import train_base
-from orchestrator.demo.groups import chance, make_groups, read_groups
+from orchestrator.demo.groups import chance, make_groups
 from orchestrator.demo.tiny_model import write_tiny_model
 from orchestrator.storage import Store
 from orchestrator.tracking.events import Event, whole_number
@@ -72,6 +73,8 @@ def run_demo(
         follow: Makes what shows a training's events on a bar.
     """
     _make_inputs(folder, screen)
+    # Again: the model's folder was not there before.
+    job = job.resolved(Path.cwd())
     store = Store.open(job.storage.path).child(job.name)
     if store.exists(RESULT):
         # A demo is there to be watched: a finished one begins anew.
@@ -86,7 +89,7 @@ def run_demo(
     return DemoReport(
         result=result,
         answers=tuple(answers),
-        chance=chance(read_groups(folder / "eval.json")),
+        chance=chance(json.loads((folder / "eval.json").read_text())),
         adapter=f"{store.url}/{ADAPTER}",
         plot=f"{store.url}/{PLOT}",
         mlflow=job.tracking.uri,
@@ -102,7 +105,7 @@ def _make_inputs(folder: Path, screen: DemoScreen) -> None:
         write_tiny_model(model)
         with screen.bar("Training the tiny base model a little") as bar:
             report = train_base(model, progress=bar.move)
-        trained.write_text(report.as_json())
+        trained.write_text(json.dumps(asdict(report), indent=1))
 
 
 def _train_and_kill(

@@ -29,8 +29,10 @@ WINDOW = 32
 SEGMENT = 256
 """Micro-batches that one Ray Data pipeline renders; the next one starts as it runs dry."""
 COLD_S = 15.0
-READY_S = 1.0
-"""How long a micro-batch is waited for while the pipeline starts, and once it has started."""
+READY_S = 0.5
+STALLED_S = 0.02
+"""How long a micro-batch is waited for: while the pipeline starts, while it delivers, and once
+it was found to have stalled, until it delivers again."""
 PULL_S = 0.25
 """How long a rendered block may take to come over; one that went with its node never does."""
 PAUSES_S = (0.5, 2.0, 10.0, 30.0)
@@ -73,7 +75,7 @@ class Stream:
         self._floor = 0
         self._generation = 0
         self._rendering = range(0)
-        self._is_warm = False
+        self._patience_s = COLD_S
 
     def request(self, plan: StepPlan, micro: int) -> pa.Table:
         """What a rendering task is given: addresses and rows, a few hundred bytes a sample."""
@@ -124,7 +126,7 @@ class Stream:
                 )
                 if generation != self._generation:
                     return
-                self._is_warm = True
+                self._patience_s = READY_S
                 if address.step < self._floor - 1:
                     # The trainers are ahead of us, rendering for themselves: what we make for
                     # steps gone by is of no use to anybody.
@@ -139,11 +141,13 @@ class Stream:
     def take(self, address: Address) -> Any | None:  # noqa: ANN401 - an object reference
         """A rendered micro-batch's reference; None where it is not to be had in good time."""
         with self._changed:
-            patience_s = READY_S if self._is_warm else COLD_S
-            self._changed.wait_for(
+            came = self._changed.wait_for(
                 lambda: address in self._ready or not self._covers(address.step),
-                timeout=patience_s,
+                timeout=self._patience_s,
             )
+            if not came:
+                # One wait is enough to know that rendering has stalled.
+                self._patience_s = STALLED_S
             return self._ready.get(address)
 
 

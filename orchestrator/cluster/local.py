@@ -10,6 +10,13 @@ from ray.cluster_utils import Cluster
 from orchestrator.cluster.internals import require_token
 from orchestrator.errors import FaultError
 
+FAST_HEALTH_CHECK = {
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 1000,
+    "health_check_failure_threshold": 3,
+}
+"""With Ray's defaults, what ran on a dead node is missed for half a minute."""
+
 
 @dataclass(frozen=True, slots=True)
 class LocalCluster:
@@ -54,7 +61,7 @@ def start_cluster(
         resources: What else each of them offers.
     """
     require_token()
-    head = {"num_cpus": 0, "include_dashboard": False}
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": FAST_HEALTH_CHECK}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     local = LocalCluster(cluster)
     try:
