@@ -17,9 +17,9 @@ from orchestrator.errors import FaultError
 from orchestrator.train.loop import Membership
 from orchestrator.train.state import Replica
 
-JOIN_WAIT_MS = 10_000
-"""How long an agreement waits for a cell that is alive but still in a round of its own:
-without it, newcomers that outnumber those at work would go on without them."""
+JOIN_WAIT_MS = 180_000
+"""How long an agreement waits for a cell that is alive but still in a round of its own: as long
+as a round may take, or newcomers that outnumber those at work would go on without them."""
 HEARTBEAT_TIMEOUT_MS = 500
 """Silence after which a cell counts as dead. What a loss costs the survivors, nearly."""
 COLLECTIVE_TIMEOUT_S = 180.0
@@ -79,6 +79,7 @@ class CellPeers:
         token: str,
         watch: Callable[[int, tuple[int, ...]], None],
     ) -> None:
+        self._cell = cell
         self._watch = watch
         self._watched = -1
         self._gloo = _WatchedGloo(timedelta(seconds=COLLECTIVE_TIMEOUT_S))
@@ -119,10 +120,9 @@ class CellPeers:
         if self._gloo.quorum_id != self._watched:
             self._watched = self._gloo.quorum_id
             self._watch(self._gloo.quorum_id, self._gloo.cells)
-        return Membership(
-            rank=int(self._manager.participating_rank()),
-            world_size=int(self._manager.num_participants()),
-        )
+        rank = int(self._manager.participating_rank())
+        assert self._gloo.cells[rank] == self._cell, f"{self._gloo.cells} at rank {rank}"
+        return Membership(rank, self._gloo.cells)
 
     def add(self, payload: Tensor) -> bool:
         self._manager.allreduce(payload, reduce_op=ReduceOp.SUM).wait()

@@ -7,7 +7,8 @@ ranks, are int64 counts of grid units.
 What the next step's grid needs, and what tells a bad step, rides along in the same sum: a
 second reduction could find some ranks in it and others, whose first one failed, elsewhere.
 
-Letters: E trained numbers in all, T trained tensors, B buckets of magnitudes, C counts.
+Letters: E trained numbers in all, T trained tensors, B buckets of magnitudes, K
+micro-batches of the step, C counts.
 """
 
 import math
@@ -136,9 +137,18 @@ class GradientSum:
         self._limit = float(1 << limit_bits(num_micros))
         self._units_E = torch.zeros(sum(self._sizes), dtype=torch.int64, device=device)
         self._counts = [0] * len(Count)
+        self._times_K = torch.zeros(num_micros, dtype=torch.int64)
         self.grid = grid
         self._histogram_TB = torch.zeros(len(tensors), NUM_BUCKETS, dtype=torch.int64)
         self.culprits: list[Culprit] = []
+
+    def mark(self, micro: int) -> None:
+        """Note that a micro-batch is in this share, be it without a sample."""
+        self._times_K[micro] += 1
+
+    def has(self, micro: int) -> bool:
+        """Whether a micro-batch is in this share already."""
+        return bool(self._times_K[micro])
 
     def take(
         self, gradients_T: Sequence[Tensor], loss: float, counts: dict[Count, int]
@@ -178,7 +188,7 @@ class GradientSum:
         self.culprits.append(Culprit(micro, tuple(broken) or ("the loss",), tuple(samples)))
 
     def payload(self, fingerprint: int) -> Tensor:
-        """What goes into the reduction: int64 of shape [E + T * B + C], on the CPU.
+        """What goes into the reduction: int64 of shape [E + T * B + K + C], on the CPU.
 
         Args:
             fingerprint: The replica's state in 48 bits; replicas that drifted apart are found
@@ -188,17 +198,20 @@ class GradientSum:
         self._counts[Count.HASH_LOW], self._counts[Count.HASH_LOW_SQUARED] = low, low * low
         self._counts[Count.HASH_HIGH], self._counts[Count.HASH_HIGH_SQUARED] = high, high * high
         counts_C = torch.tensor(self._counts, dtype=torch.int64)
-        return torch.cat([self._units_E.cpu(), self._histogram_TB.reshape(-1), counts_C])
+        parts = self._units_E.cpu(), self._histogram_TB.reshape(-1), self._times_K, counts_C
+        return torch.cat(parts)
 
     def reduced(self, payload: Tensor) -> "ReducedSum":
         """Read a reduced payload."""
-        sections = [sum(self._sizes), self._histogram_TB.numel(), len(Count)]
-        units_E, histogram, counts_C = torch.split(payload, sections)
+        num_buckets, num_micros = self._histogram_TB.numel(), len(self._times_K)
+        sections = [sum(self._sizes), num_buckets, num_micros, len(Count)]
+        units_E, histogram, times_K, counts_C = torch.split(payload, sections)
         return ReducedSum(
             units_T=list(torch.split(units_E, self._sizes)),
             shapes_T=self._shapes,
             grid=self.grid,
             next_grid=self.grid.fit(histogram.reshape(-1, NUM_BUCKETS)),
+            is_whole=bool((times_K == 1).all()),
             counts=dict(zip(Count, counts_C.tolist(), strict=True)),
         )
 
@@ -211,6 +224,8 @@ class ReducedSum:
     shapes_T: list[torch.Size]
     grid: Grid
     next_grid: Grid
+    is_whole: bool
+    """Whether every micro-batch of the step is in it exactly once."""
     counts: dict[Count, int]
 
     @property

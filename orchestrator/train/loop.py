@@ -17,9 +17,9 @@ from torch import Tensor
 from orchestrator.config.train import TrainConfig
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.errors import JobError, NonFiniteError
-from orchestrator.plan.deal import deal_step
+from orchestrator.plan.deal import deal_step, redeal
 from orchestrator.plan.steps import Part, StepPlan
-from orchestrator.train.exact import LOSS_EXPONENT, Count, GradientSum, ReducedSum, clip
+from orchestrator.train.exact import LOSS_EXPONENT, Count, GradientSum, Grid, ReducedSum, clip
 from orchestrator.train.rounds import Done, EvalPiece, Terms, TrainStep, next_task
 from orchestrator.train.schedule import learning_rate
 from orchestrator.train.state import EvalSums, Replica
@@ -30,7 +30,23 @@ class Membership:
     """Who takes part in a round, as this rank sees it."""
 
     rank: int
-    world_size: int
+    cells: tuple[int, ...]
+    """Numbers of the cells that take part, by rank."""
+
+    @property
+    def world_size(self) -> int:
+        """How many take part."""
+        return len(self.cells)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One try at a step. A hand that was done stays done when the try fails."""
+
+    round: int
+    hands: dict[int, list[int]]
+    """Micro-batch numbers by cell."""
+    total: GradientSum
 
 
 class Peers(Protocol):
@@ -105,6 +121,7 @@ class Loop:
     learner: Learner
     peers: Peers
     observer: Observer
+    _attempt: "_Attempt | None" = None
 
     def run(self) -> None:
         """Train until everything is done.
@@ -131,26 +148,42 @@ class Loop:
     def _train_step(self, step: int, membership: Membership) -> None:
         started_s = time.monotonic()
         plan = self.batches.step_plan("train", step)
-        total = GradientSum(
-            self.replica.tensors, self.replica.progress.grid, num_micros=len(plan.micros)
-        )
-        for micro in deal_step(plan.cost_K, world_size=membership.world_size)[membership.rank]:
-            self._take(total, plan, micro)
-        payload = total.payload(self.replica.fingerprint())
+        attempt = self._attempt = self._begin(plan, membership)
+        for micro in attempt.hands[membership.cells[membership.rank]]:
+            if not attempt.total.has(micro):
+                self._take(attempt.total, plan, micro)
+        payload = attempt.total.payload(self.replica.fingerprint())
         if not self.peers.add(payload):
             self.peers.commit()
             return
-        reduced = total.reduced(payload)
-        self._refuse_nonsense(total, reduced, membership)
-        if reduced.counts[Count.OUT_OF_RANGE]:
-            self._coarsen(reduced, membership)
-            return
-        self._apply(plan, reduced, membership, started_s)
+        reduced = attempt.total.reduced(payload)
+        self._refuse_nonsense(attempt.total, reduced, membership)
+        if not reduced.is_whole:
+            self._redo(reduced.grid, membership, "micro-batches were dealt in two ways")
+        elif reduced.counts[Count.OUT_OF_RANGE]:
+            self._redo(reduced.next_grid, membership, "the grid was too fine for a gradient")
+        else:
+            self._apply(plan, reduced, membership, started_s)
+
+    def _begin(self, plan: StepPlan, membership: Membership) -> "_Attempt":
+        """Deal a step; where an attempt at it failed, only what the missing had.
+
+        Nobody asks the others what they have: whoever was in that attempt has done its hand.
+        Where that is not so (a cell died and is back, and knows of nothing), the sum tells.
+        """
+        progress = self.replica.progress
+        before, cells = self._attempt, membership.cells
+        if before and before.round == progress.round and before.hands.keys() >= set(cells):
+            return replace(before, hands=redeal(plan.cost_K, before.hands, present=cells))
+        hands = deal_step(plan.cost_K, world_size=membership.world_size)
+        total = GradientSum(self.replica.tensors, progress.grid, num_micros=len(plan.micros))
+        return _Attempt(progress.round, dict(zip(cells, hands, strict=True)), total)
 
     def _take(self, total: GradientSum, plan: StepPlan, micro: int) -> None:
         batch = self.batches.fetch("train", plan, micro)
         if batch.faults:
             self.observer.empty_slots("train", batch)
+        total.mark(micro)
         if not batch.samples:
             return
         loss = self.learner.backward(batch)
@@ -182,19 +215,18 @@ class Loop:
                 "See that worker's error",
             )
 
-    def _coarsen(self, reduced: ReducedSum, membership: Membership) -> None:
+    def _redo(self, grid: Grid, membership: Membership, reason: str) -> None:
+        """End a round without a step; everybody that saw its sum does the same."""
         if not self.peers.commit():
             return
         progress = self.replica.progress
-        self.replica.progress = replace(
-            progress, round=progress.round + 1, grid=reduced.next_grid
-        )
+        self.replica.progress = replace(progress, round=progress.round + 1, grid=grid)
         self.observer.record(
             "redo",
             step=progress.step + 1,
             round=progress.round + 1,
             world_size=membership.world_size,
-            reason="the grid was too fine for a gradient",
+            reason=reason,
         )
 
     def _apply(

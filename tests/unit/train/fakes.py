@@ -117,7 +117,7 @@ class Meeting:
             if (cell, self.round) in self._doubts:
                 self._doubts.remove((cell, self.round))
                 return None
-            return Membership(self.members.index(cell), len(self.members))
+            return Membership(self.members.index(cell), self.members)
 
     def _call_together(self) -> None:
         at_work = [cell for cell in self._alive if cell not in self._joins]

@@ -111,6 +111,27 @@ def test_a_newcomer_takes_over_the_state_and_part_of_the_work(round_: int) -> No
     assert first[0] > round_
 
 
+def test_survivors_of_a_failed_step_compute_only_what_the_dead_one_had() -> None:
+    # Round 3 is the second try at step 2, its grid known.
+    death = Death(cell=1, round=3, moment="before add")
+    cells = Training(Script(deaths=(death,))).run(3)
+    assert weights_of(cells) == undisturbed_weights()
+    computed = Counter(samples for cell in cells for samples in cell.learner.taken)
+    usual = Counter(samples for cell in Training().run(3) for samples in cell.learner.taken)
+    again = computed - usual
+    assert set(again) == set(cells[1].learner.taken[-len(again) :])
+    assert all(cells[1].learner.taken.count(samples) for samples in again)
+
+
+def test_a_cell_that_missed_the_failed_try_is_found_out_by_the_sum() -> None:
+    # Cell 0 was not in the try that cell 1 died in, so what cell 2 takes it to have, it lacks.
+    script = Script(deaths=(Death(1, 3, "before add"),), doubts=((0, 3),))
+    cells = Training(script).run(3)
+    assert weights_of(cells) == undisturbed_weights()
+    reasons = [event["reason"] for event in cells[2].notes.of("redo")]
+    assert "micro-batches were dealt in two ways" in reasons
+
+
 def test_an_agreement_that_fails_for_one_is_sought_again_by_all() -> None:
     cells = Training(Script(doubts=((1, 0), (0, 3), (1, 11)))).run(3)
     assert weights_of(cells) == undisturbed_weights()
@@ -144,9 +165,9 @@ def test_losses_and_joins_leave_no_trace_in_the_weights(disaster: tuple[int, Scr
     world_size, script = disaster
     cells = Training(script).run(world_size)
     assert weights_of(cells) == undisturbed_weights()
-    figures = {event["round"]: figures_of(event) for event in step_events([undisturbed()])}
+    figures = {event["step"]: figures_of(event) for event in step_events([undisturbed()])}
     for event in step_events(cells):
-        assert figures_of(event) == figures[event["round"]]
+        assert figures_of(event) == figures[event["step"]]
 
 
 def step_events(cells: list[Cell]) -> list[dict[str, float]]:
@@ -155,7 +176,7 @@ def step_events(cells: list[Cell]) -> list[dict[str, float]]:
 
 def figures_of(event: dict[str, float]) -> dict[str, float]:
     """All that an event says which does not depend on who was there."""
-    return {k: v for k, v in event.items() if k not in ("world_size", "round_s")}
+    return {k: v for k, v in event.items() if k not in ("world_size", "round_s", "round")}
 
 
 @pytest.mark.parametrize("world_size", [1, 3])
