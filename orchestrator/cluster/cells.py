@@ -11,8 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +18,20 @@ import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
+from orchestrator.cluster.cell import (
+    NAMESPACE,
+    CellPlan,
+    CellShape,
+    CellSpec,
+    find_actor,
+    train_cell,
+)
 from orchestrator.cluster.session import quieten
-from orchestrator.cluster.worker import NAMESPACE, CellSpec, find_actor, train_cell
+from orchestrator.errors import FaultError
 
 RESTART_PAUSE_S = 1.0
+START_S = 60.0
+"""How long the journal may take to come."""
 FINISH_S = 10.0
 """How long trainers whose workers are done may take to clear up."""
 
@@ -34,51 +42,39 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class CellShape:
-    """What one worker needs of a node."""
+class CellProcess:
+    """The process in which the cells' trainers live."""
 
-    cpus: int
-    gpu: bool
-    others: dict[str, float]
-    """By Ray's names."""
+    process: "subprocess.Popen[bytes]"
 
+    @classmethod
+    def start(cls, journal: str) -> "CellProcess":
+        """Start it; it waits for the journal, from which it gets its orders.
 
-@dataclass(frozen=True, slots=True)
-class CellPlan:
-    """The cells of one training."""
+        Args:
+            journal: Name of the journal's actor, which need not be there yet.
+        """
+        address = ray.get_runtime_context().gcs_address
+        command = [sys.executable, "-c", _PROGRAM, address, journal]
+        # Its input is never written to: it ends when we do, and so tells the process to end.
+        return cls(subprocess.Popen(command, stdin=subprocess.PIPE))
 
-    specs: tuple[CellSpec, ...]
-    shape: CellShape
-
-
-@contextmanager
-def running_cells(journal: str) -> Iterator[None]:
-    """Have the cells' process run for as long as the block takes.
-
-    Args:
-        journal: Name of the journal's actor, from which the process gets its orders.
-    """
-    address = ray.get_runtime_context().gcs_address
-    command = [sys.executable, "-c", _PROGRAM, address, journal]
-    # Its input is never written to: it ends when we do, and so tells the process to end.
-    process = subprocess.Popen(command, stdin=subprocess.PIPE)
-    try:
-        yield
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
+    def stop(self) -> None:
+        """Have it clear up and end."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
         try:
-            process.wait(2 * FINISH_S)
+            self.process.wait(2 * FINISH_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self.process.kill()
+            self.process.wait()
 
 
 def main(address: str, journal: str) -> None:
     """Run the cells that the journal knows of, until the parent is gone or closes our input."""
     quieten()
     ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
-    actor = find_actor(journal)
+    actor = _wait_for(journal)
     plan: CellPlan = ray.get(actor.cells.remote())
     threads = [
         threading.Thread(target=_keep_running, args=(spec, plan.shape, actor), daemon=True)
@@ -96,6 +92,22 @@ def main(address: str, journal: str) -> None:
     ray.shutdown()
     # The threads of waiting cells cannot be ended any other way.
     os._exit(0)
+
+
+def _wait_for(journal: str) -> Any:  # noqa: ANN401 - an actor's handle
+    end_s = time.monotonic() + START_S
+    while True:
+        try:
+            return find_actor(journal)
+        except ValueError:
+            # Ray's word for "not yet".
+            if time.monotonic() > end_s:
+                raise FaultError(
+                    f"no journal after {START_S:.0f} s",
+                    "cluster.cells",
+                    "Look at the head node",
+                ) from None
+            time.sleep(0.1)
 
 
 def _keep_running(spec: CellSpec, shape: CellShape, journal: Any) -> None:  # noqa: ANN401

@@ -11,14 +11,14 @@ from typing import Any
 
 import ray
 
-from orchestrator.cluster.cells import CellPlan, CellShape, running_cells
+from orchestrator.cluster.cell import NAMESPACE, CellPlan, CellShape, CellSpec
+from orchestrator.cluster.cells import CellProcess
 from orchestrator.cluster.handout import HandOut
 from orchestrator.cluster.internals import start_on_head
 from orchestrator.cluster.journal import EVENTS, Failure, Journal, Outcome, found_empty
 from orchestrator.cluster.journal import Terms as RecordTerms
 from orchestrator.cluster.prepare import Prepared
 from orchestrator.cluster.quorum import Lighthouse
-from orchestrator.cluster.worker import NAMESPACE, CellSpec
 from orchestrator.config.job import Job
 from orchestrator.errors import FaultError, JobError, LeaseError, OrchestratorError
 from orchestrator.storage import Store
@@ -148,6 +148,7 @@ def _fleet(prepared: Prepared, lease: Lease) -> Iterator[Any]:
     secret = secrets.token_hex(32)
     # Nobody else's names: several trainings may share a cluster.
     names = {role: f"{role}-{secrets.token_hex(8)}" for role in ("journal", "handout")}
+    cells = CellProcess.start(names["journal"])
     rounds = Terms(
         num_steps=prepared.num_steps("train"),
         eval_pieces=prepared.num_steps("eval"),
@@ -182,10 +183,9 @@ def _fleet(prepared: Prepared, lease: Lease) -> Iterator[Any]:
         HandOut, prepared.courses, left_out, name=names["handout"], **lasting
     )
     try:
-        ray.get(journal.outcome.remote())
-        with running_cells(names["journal"]):
-            yield journal
+        yield journal
     finally:
+        cells.stop()
         for actor in (handout, lighthouse, journal):
             ray.kill(actor)
 

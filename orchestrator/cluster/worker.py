@@ -1,4 +1,4 @@
-"""What runs in every cell: the train function that Ray Train starts, watches and restarts."""
+"""What runs in every cell, in the process that Ray Train starts, watches and restarts."""
 
 import os
 import tempfile
@@ -11,6 +11,7 @@ from typing import Any
 
 import ray
 
+from orchestrator.cluster.cell import CellSpec, find_actor
 from orchestrator.cluster.handout import HandOutClient
 from orchestrator.cluster.journal import Failure, Process
 from orchestrator.cluster.quorum import CellPeers
@@ -31,50 +32,22 @@ from orchestrator.tracking.events import EventValue, make_event
 from orchestrator.train.background import STATE, BackgroundCheckpoints
 from orchestrator.train.checkpoint import latest_checkpoint, write_checkpoint
 from orchestrator.train.learner import VisionLanguageLearner
-from orchestrator.train.lease import Lease
 from orchestrator.train.loop import Loop, Membership
-from orchestrator.train.manifest import numeric_class
+from orchestrator.train.numeric import numeric_class
 from orchestrator.train.result import ADAPTER
-from orchestrator.train.rounds import Terms
 from orchestrator.train.state import Replica
 
-NAMESPACE = "orchestrator"
-"""Where the actors of a run are found by name."""
 CALL_TIMEOUT_S = 120.0
 """The longest a worker waits for the journal."""
 
 
-@dataclass(frozen=True, slots=True)
-class CellSpec:
-    """All that a cell is told."""
-
-    cell: int
-    job_json: str
-    terms: Terms
-    lease: Lease
-    """The run's store, and the generation of the driver that started this cell."""
-    lighthouse: str
-    token: str
-    journal: str
-    """Name of the journal's actor."""
-    handout: str
-    """Name of the hand-out's actor."""
-    left_out: frozenset[Slot]
-
-
-def find_actor(name: str) -> Any:  # noqa: ANN401 - an actor's handle
-    """One of the run's actors, from any process of the cluster."""
-    return ray.get_actor(name, namespace=NAMESPACE)
-
-
-def train_cell(config: dict[str, CellSpec]) -> None:
+def run_cell(spec: CellSpec) -> None:
     """Train one cell until the run is over.
 
     Whatever a machine may do to us is raised: Ray Train then starts this function anew. What
     the job itself did wrong is told to the journal, once, and ends the run for everybody:
     starting it again would only fail again.
     """
-    spec = config["spec"]
     try:
         _train(spec)
     except LeaseError:

@@ -1,8 +1,10 @@
 """What comes next in a training, as a pure function of where it stands."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from orchestrator.train.state import Progress
+if TYPE_CHECKING:
+    from orchestrator.train.state import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Done:
 Task = TrainStep | EvalPiece | Done
 
 
-def next_task(progress: Progress, terms: Terms) -> Task:
+def next_task(progress: "Progress", terms: Terms) -> Task:
     """Say what all replicas with this progress do next."""
     if _evaluation_is_due(progress, terms):
         return EvalPiece(progress.eval_step)
@@ -47,7 +49,7 @@ def next_task(progress: Progress, terms: Terms) -> Task:
     return Done()
 
 
-def _evaluation_is_due(progress: Progress, terms: Terms) -> bool:
+def _evaluation_is_due(progress: "Progress", terms: Terms) -> bool:
     if terms.eval_pieces == 0 or progress.evaluated_at >= progress.step:
         return False
     every = terms.eval_every_steps

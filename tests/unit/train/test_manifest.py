@@ -10,12 +10,11 @@ from orchestrator.storage import Store
 from orchestrator.train.manifest import (
     Json,
     RunManifest,
-    _cpu,
     admit,
     freeze,
-    numeric_class,
     read_manifest,
 )
+from orchestrator.train.numeric import _cpu, numeric_class
 
 CLASS = {"device": "cpu", "cpu": "EPYC", "instructions": "avx2", "threads": "1"}
 OTHER_CLASS = CLASS | {"cpu": "Xeon", "instructions": "amx_tile avx2"}
