@@ -219,6 +219,8 @@ def follow(screen: Screen, bar: Bar) -> Callable[[list["Event"]], None]:
 EVENT_LINES: dict[str, Callable[["Event"], str]] = {
     "joined": lambda e: f"worker {e['cell']} joined after step {e['step']}",
     "lost": lambda e: f"worker {e['cell']} was lost after step {e['step']}",
+    "waiting": lambda e: f"waiting: {e['reason']}",
+    "refused": lambda e: f"worker {e['cell']} may not take part: {e['reason']}",
     "resumed": lambda e: f"resumed after step {e['step']}",
     "empty_slot": lambda e: f"left out {e['id']}: {e['reason']}",
     "checkpoint_failed": lambda e: f"no checkpoint at step {e['step']}: {e['reason']}",

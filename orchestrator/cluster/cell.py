@@ -1,4 +1,4 @@
-"""What a cell is told, and the train function that it runs.
+"""What a cell is told, and where it finds whom it talks to.
 
 Kept light: the processes that only hand a cell on load none of what training takes.
 """
@@ -55,10 +55,3 @@ class CellPlan:
 def find_actor(name: str) -> Any:  # noqa: ANN401 - an actor's handle
     """One of the run's actors, from any process of the cluster."""
     return ray.get_actor(name, namespace=NAMESPACE)
-
-
-def train_cell(config: dict[str, CellSpec]) -> None:
-    """What Ray Train calls in a cell's worker."""
-    from orchestrator.cluster.worker import run_cell  # noqa: PLC0415 - torch, transformers
-
-    run_cell(config["spec"])

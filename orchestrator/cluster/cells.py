@@ -24,7 +24,6 @@ from orchestrator.cluster.cell import (
     CellShape,
     CellSpec,
     find_actor,
-    train_cell,
 )
 from orchestrator.cluster.session import quieten
 from orchestrator.errors import FaultError
@@ -143,3 +142,10 @@ def _trainer(spec: CellSpec, shape: CellShape) -> Any:  # noqa: ANN401 - Ray shi
             failure_config=FailureConfig(max_failures=-1, controller_failure_limit=-1),
         ),
     )
+
+
+def train_cell(config: dict[str, CellSpec]) -> None:
+    """What Ray Train calls in a cell's worker."""
+    from orchestrator.cluster.worker import run_cell  # noqa: PLC0415 - torch, transformers
+
+    run_cell(config["spec"])

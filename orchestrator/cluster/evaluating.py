@@ -136,9 +136,11 @@ def _course_of(job: Job, source: DataSource, images: Images) -> Course:
 
 def _start_pool(job: Job, state: bytes) -> list[Any]:
     gpus = int(ray.cluster_resources().get("GPU", 0)) if job.scale.gpu is not False else 0
-    cpus = int(ray.cluster_resources().get("CPU", 1))
-    # One CPU at least is left for rendering: with none, both sides would wait for ever.
-    room = gpus or max(1, (cpus - 1) // job.scale.cpus_per_worker)
+    cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    # Counted by node, and one CPU a node left for rendering: an evaluator that finds no place,
+    # or leaves none, would have both sides wait for ever.
+    fitting = sum(max(0, num - 1) // job.scale.cpus_per_worker for num in cpus)
+    room = max(1, min(gpus, fitting) if gpus else fitting)
     needs = {"num_cpus": job.scale.cpus_per_worker, "num_gpus": 1 if gpus else 0}
     actor = ray.remote(Evaluator).options(**needs)
     shared = ray.put(state)

@@ -122,7 +122,7 @@ class Stream:
         for address, ref in rendered:
             with self._changed:
                 self._changed.wait_for(
-                    lambda: len(self._ready) < WINDOW or generation != self._generation
+                    lambda: self._num_ahead() < WINDOW or generation != self._generation
                 )
                 if generation != self._generation:
                     return
@@ -134,6 +134,10 @@ class Stream:
                     return
                 self._ready[address] = ref
                 self._changed.notify_all()
+
+    def _num_ahead(self) -> int:
+        """Micro-batches rendered beyond the step that the trainers are at."""
+        return sum(address.step > self._floor + 1 for address in self._ready)
 
     def _covers(self, step: int) -> bool:
         return step in self._rendering and step >= self._floor
@@ -233,6 +237,9 @@ class HandOutClient:
     def _ask(self, method: str, *args: Any) -> Any:  # noqa: ANN401 - the hand-out's own
         try:
             return ray.get(getattr(self.actor, method).remote(*args), timeout=ANSWER_S)
+        except ray.exceptions.RayTaskError as error:
+            # Its own error, and not that it is gone: trying again would only repeat it.
+            raise error.cause from error
         except ray.exceptions.RayError as error:
             raise FaultError(
                 f"waited for the hand-out's {method} in vain: {type(error).__name__}",

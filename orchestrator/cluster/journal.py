@@ -6,10 +6,12 @@ about training; what it knows, it knows from the store, so that Ray may restart 
 
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from orchestrator.errors import ConfigError, FaultError, OrchestratorError
 from orchestrator.plan.steps import Slot
 from orchestrator.storage import Store
 from orchestrator.tracking.events import (
@@ -23,6 +25,8 @@ from orchestrator.tracking.events import (
 from orchestrator.train.manifest import RunManifest, admit, freeze, read_manifest
 
 EVENTS = "events.jsonl"
+STARTS_WITHOUT_A_STEP = 20
+"""Faults have no budget, but a run in which nothing but faults happens has to end."""
 FINAL_WRITER_TIMEOUT_S = 60.0
 """After this long without a word from the worker that writes the result, another one does."""
 
@@ -38,6 +42,24 @@ class Failure:
     traceback: str
     detailed: bool
     """False where a worker only heard that another one has found something."""
+
+    @classmethod
+    def of(cls, error: Exception) -> "Failure":
+        """Put an error that is being handled into words that travel."""
+        text = traceback.format_exc()
+        if isinstance(error, OrchestratorError):
+            detailed = "on another worker" not in error.problem
+            name = type(error).__name__
+            return cls(name, error.problem, error.where, error.fix, text, detailed)
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return cls(
+            kind="JobError",
+            problem=f"{type(error).__name__}: {error}",
+            where=f"{frame.filename}:{frame.lineno}",
+            fix="The whole traceback is in the run's failure.txt",
+            traceback=text,
+            detailed=True,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +122,8 @@ class Journal:
         self._processes: dict[int, Process] = {}
         self._seen: dict[int, Process] = {}
         self._quorum_id = -1
+        self._starts = 0
+        self._refused: set[int] = set()
         self._outcome: Outcome | None = None
         self._writer: tuple[int, float] | None = None
         for event in self._events:
@@ -138,6 +162,8 @@ class Journal:
             self._write(fresh)
             # Only now: what the store did not take, another worker may still report.
             self._rounds |= _rounds_that_count(fresh)
+            if any("round" in event for event in fresh):
+                self._starts = 0
 
     def _write(self, events: list[Event]) -> None:
         if events:
@@ -157,17 +183,44 @@ class Journal:
             ConfigError: The machine would round differently, and the job gives no leave.
         """
         with self._lock:
+            try:
+                manifest = self._check_class(numeric_class)
+            except ConfigError as error:
+                if cell not in self._refused:
+                    self._refused.add(cell)
+                    self._write([self._event("refused", cell=cell, reason=error.problem)])
+                if not self._processes:
+                    # Nobody trains, and nobody would: that is a person's to decide.
+                    self.fail(Failure.of(error))
+                raise
             self._processes[cell] = process
-            if read_manifest(self._store) is None:
-                terms = self._terms
-                return freeze(
-                    self._store,
-                    terms.job,
-                    terms.index_fingerprint,
-                    terms.micro_tokens,
-                    numeric_class,
+            self._count_start()
+            return manifest
+
+    def _check_class(self, numeric_class: dict[str, str]) -> RunManifest:
+        terms = self._terms
+        if read_manifest(self._store) is not None:
+            return admit(self._store, numeric_class, allow_mixed=terms.allow_mixed)
+        return freeze(
+            self._store,
+            terms.job,
+            terms.index_fingerprint,
+            terms.micro_tokens,
+            numeric_class,
+        )
+
+    def _count_start(self) -> None:
+        self._starts += 1
+        if self._starts > STARTS_WITHOUT_A_STEP + len(self._processes):
+            self.fail(
+                Failure.of(
+                    FaultError(
+                        f"workers were started {self._starts} times without a step in between",
+                        "cluster",
+                        "Look at the workers' logs: memory may be short, or a library broken",
+                    )
                 )
-            return admit(self._store, numeric_class, allow_mixed=self._terms.allow_mixed)
+            )
 
     def quorum(self, quorum_id: int, cells: tuple[int, ...], step: int, round_: int) -> None:
         """Take note of a new membership; say who joined, who was lost, and who began anew."""

@@ -33,7 +33,7 @@ class Lighthouse:
 
     def __init__(self, min_workers: int) -> None:
         self._server = LighthouseServer(
-            bind="[::]:0",
+            bind=f"{ray.util.get_node_ip_address()}:0",
             min_replicas=min_workers,
             join_timeout_ms=JOIN_WAIT_MS,
             quorum_tick_ms=50,
@@ -115,6 +115,7 @@ class CellPeers:
                 "The cell is started anew; look whether the head node is reachable",
             ) from error
         if self._manager.errored():
+            self._give_up()
             self._manager.should_commit()
             return None
         if self._gloo.quorum_id != self._watched:
@@ -126,7 +127,18 @@ class CellPeers:
 
     def add(self, payload: Tensor) -> bool:
         self._manager.allreduce(payload, reduce_op=ReduceOp.SUM).wait()
-        return self._manager.errored() is None
+        if self._manager.errored() is None:
+            return True
+        self._give_up()
+        return False
+
+    def _give_up(self) -> None:
+        """Close the connections of a sum that failed.
+
+        Not every rank talks to the one that died: some wait for us, and would until they time
+        out, if ours stayed open.
+        """
+        self._gloo.abort()
 
     def commit(self) -> bool:
         return bool(self._manager.should_commit())

@@ -22,7 +22,7 @@ from orchestrator.cluster.quorum import Lighthouse
 from orchestrator.config.job import Job
 from orchestrator.errors import FaultError, JobError, LeaseError, OrchestratorError
 from orchestrator.storage import Store
-from orchestrator.tracking.events import Event, decode_log
+from orchestrator.tracking.events import Event, decode_log, make_event
 from orchestrator.tracking.recorder import Recorder, recording
 from orchestrator.tracking.summary import RunFigures, summarise
 from orchestrator.train.lease import Lease, this_process
@@ -32,6 +32,8 @@ from orchestrator.train.rounds import Terms
 
 RESULT = "result.json"
 POLL_S = 0.2
+QUIET_S = 60.0
+"""After so long without an event, the driver says what it may be waiting for."""
 RENEW_S = 5.0
 STALE_S = 30.0
 """Age at which another machine's lease counts as dead."""
@@ -97,8 +99,8 @@ def train(prepared: Prepared, watch: Watch) -> TrainResult:
         _leased(store) as lease,
         recording(job.tracking, store, job.name, settings) as recorder,
     ):
-        with _fleet(prepared, lease) as journal:
-            outcome = _follow(journal, lease, recorder, watch)
+        with _fleet(prepared, lease) as (journal, cells):
+            outcome = _follow(_Story(journal, cells), lease, recorder, watch)
         if outcome.failure is not None:
             raise _as_error(store, outcome.failure)
         with local_adapter(store) as adapter:
@@ -121,10 +123,13 @@ def _check_manifest(store: Store, prepared: Prepared) -> None:
 
 
 def _record_terms(prepared: Prepared, generation: int) -> RecordTerms:
-    fingerprints = {part: index.summary.fingerprint for part, index in prepared.indexes.items()}
+    # With the counts: a picture that was mended since changes what is usable, and with it the
+    # numbers of all samples, but not the fingerprint of the data file.
+    found = [index.summary for index in prepared.indexes.values()]
+    identity = [f"{each.fingerprint} {each.num_samples} {each.image_tokens}" for each in found]
     return RecordTerms(
         job=prepared.job.model_dump(mode="json"),
-        index_fingerprint=" ".join(fingerprints.values()),
+        index_fingerprint=" ".join(identity),
         micro_tokens=prepared.job.train.micro_tokens,
         allow_mixed=prepared.job.scale.allow_mixed_machines,
         generation=generation,
@@ -141,8 +146,8 @@ def _leased(store: Store) -> Iterator[Lease]:
 
 
 @contextmanager
-def _fleet(prepared: Prepared, lease: Lease) -> Iterator[Any]:
-    """The actors and cells of one training; gives the journal's handle."""
+def _fleet(prepared: Prepared, lease: Lease) -> Iterator[tuple[Any, CellProcess]]:
+    """The actors and cells of one training; gives the journal's handle and the cells."""
     job = prepared.job
     least, most = job.scale.workers
     secret = secrets.token_hex(32)
@@ -164,10 +169,13 @@ def _fleet(prepared: Prepared, lease: Lease) -> Iterator[Any]:
     address = ray.get(lighthouse.address.remote())
     terms = _record_terms(prepared, lease.generation)
     left_out = found_empty(lease.store)
+    shape = _shape(job)
+    # Decided once: a worker that sees a GPU that it was not given must not take it.
+    told = job.model_copy(update={"scale": job.scale.model_copy(update={"gpu": shape.gpu})})
     specs = tuple(
         CellSpec(
             cell=cell,
-            job_json=job.model_dump_json(),
+            job_json=told.model_dump_json(),
             terms=rounds,
             lease=lease,
             lighthouse=address,
@@ -177,13 +185,13 @@ def _fleet(prepared: Prepared, lease: Lease) -> Iterator[Any]:
         )
         for cell in range(most)
     )
-    plan = CellPlan(specs, _shape(job))
+    plan = CellPlan(specs, shape)
     journal = start_on_head(Journal, lease.store, terms, plan, name=names["journal"], **lasting)
     handout = start_on_head(
         HandOut, prepared.courses, left_out, name=names["handout"], **lasting
     )
     try:
-        yield journal
+        yield journal, cells
     finally:
         cells.stop()
         for actor in (handout, lighthouse, journal):
@@ -196,39 +204,71 @@ def _shape(job: Job) -> CellShape:
     return CellShape(cpus=job.scale.cpus_per_worker, gpu=gpu, others=job.scale.resources)
 
 
-def _follow(journal: Any, lease: Lease, recorder: Recorder, watch: Watch) -> Outcome:  # noqa: ANN401
+def _follow(story: "_Story", lease: Lease, recorder: Recorder, watch: Watch) -> Outcome:
     """Hand events on until the run has an outcome, and keep the lease alive meanwhile."""
     beat = threading.Event()
     lost: list[LeaseError] = []
     keeper = threading.Thread(target=_keep_lease, args=(lease, beat, lost), daemon=True)
     keeper.start()
-    seen = 0
     try:
         while True:
-            events, outcome = _read(journal, seen)
-            seen += len(events)
+            events, outcome = story.read_on()
             watch(events)
             recorder.log(events)
             if lost:
                 raise lost[0]
             if outcome is not None and not events:
                 return outcome
+            watch(story.complaints())
             time.sleep(POLL_S)
     finally:
         beat.set()
         keeper.join()
 
 
-def _read(journal: Any, first: int) -> tuple[list[Event], Outcome | None]:  # noqa: ANN401
-    try:
-        answer: tuple[list[Event], Outcome | None] = ray.get(journal.read.remote(first))
-    except ray.exceptions.RayError as error:
-        raise FaultError(
-            f"the run's journal is lost: {type(error).__name__}",
-            "cluster",
-            "Run the same command again: it resumes from the last checkpoint",
-        ) from error
-    return answer
+class _Story:
+    """A run's events as the driver reads them, and its impatience when there are none."""
+
+    def __init__(self, journal: Any, cells: CellProcess) -> None:  # noqa: ANN401
+        self._journal, self._cells = journal, cells
+        self._seen = 0
+        self._quiet_since_s = time.monotonic()
+
+    def read_on(self) -> tuple[list[Event], Outcome | None]:
+        """What is new, and the outcome once there is one.
+
+        Raises:
+            FaultError: The journal or the cells' process is lost.
+        """
+        try:
+            answer = ray.get(self._journal.read.remote(self._seen))
+        except ray.exceptions.RayError as error:
+            raise _lost(f"the run's journal is lost: {type(error).__name__}") from error
+        events, outcome = answer
+        self._seen += len(events)
+        if events:
+            self._quiet_since_s = time.monotonic()
+        if outcome is None and self._cells.process.poll() is not None:
+            raise _lost(f"the cells' process ended with {self._cells.process.returncode}")
+        return events, outcome
+
+    def complaints(self) -> list[Event]:
+        """A word, now and then, while nothing happens: what the run may be waiting for."""
+        if time.monotonic() - self._quiet_since_s < QUIET_S:
+            return []
+        self._quiet_since_s = time.monotonic()
+        found = {
+            name: amount
+            for name, amount in sorted(ray.cluster_resources().items())
+            if not name.startswith(("node:", "memory", "object_store"))
+        }
+        reason = f"nothing for {QUIET_S:.0f} s; the cluster has {found}"
+        return [make_event("waiting", reason=reason)]
+
+
+def _lost(problem: str) -> FaultError:
+    again = "Run the same command again: it resumes from the last checkpoint"
+    return FaultError(problem, "cluster", again)
 
 
 def _keep_lease(lease: Lease, stop: threading.Event, lost: list[LeaseError]) -> None:

@@ -3,7 +3,6 @@
 import os
 import tempfile
 import time
-import traceback
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,7 @@ from orchestrator.cluster.journal import Failure, Process
 from orchestrator.cluster.quorum import CellPeers
 from orchestrator.config.job import Job
 from orchestrator.data.micro_batch import MicroBatch
-from orchestrator.errors import (
-    FaultError,
-    JobError,
-    LeaseError,
-    OrchestratorError,
-)
+from orchestrator.errors import FaultError, JobError, LeaseError, StorageError
 from orchestrator.models.device import pick_device
 from orchestrator.models.export import save_adapter
 from orchestrator.models.lora import trained_tensors
@@ -30,7 +24,12 @@ from orchestrator.plan.steps import Part, Slot, StepPlan
 from orchestrator.storage import Store
 from orchestrator.tracking.events import EventValue, make_event
 from orchestrator.train.background import STATE, BackgroundCheckpoints
-from orchestrator.train.checkpoint import latest_checkpoint, write_checkpoint
+from orchestrator.train.checkpoint import (
+    Checkpoint,
+    TornCheckpoint,
+    latest_checkpoint,
+    write_checkpoint,
+)
 from orchestrator.train.learner import VisionLanguageLearner
 from orchestrator.train.loop import Loop, Membership
 from orchestrator.train.numeric import numeric_class
@@ -56,25 +55,7 @@ def run_cell(spec: CellSpec) -> None:
     except (FaultError, ray.exceptions.RayError):
         raise
     except Exception as error:  # noqa: BLE001 - the boundary of an actor
-        _tell(spec, "fail", describe(error))
-
-
-def describe(error: Exception) -> Failure:
-    """Put a job's own error into words that travel."""
-    text = traceback.format_exc()
-    if isinstance(error, OrchestratorError):
-        detailed = "on another worker" not in error.problem
-        name = type(error).__name__
-        return Failure(name, error.problem, error.where, error.fix, text, detailed)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return Failure(
-        kind="JobError",
-        problem=f"{type(error).__name__}: {error}",
-        where=f"{frame.filename}:{frame.lineno}",
-        fix="The whole traceback is in the run's failure.txt",
-        traceback=text,
-        detailed=True,
-    )
+        _tell(spec, "fail", Failure.of(error))
 
 
 def _train(spec: CellSpec) -> None:
@@ -85,7 +66,7 @@ def _train(spec: CellSpec) -> None:
     process = Process(ray.get_runtime_context().get_node_id(), os.getpid())
     _tell(spec, "admit", spec.cell, process, numeric_class(device))
     replica = Replica(trained_tensors(learner.model), weight_decay=job.train.weight_decay)
-    checkpoint, torn = latest_checkpoint(store)
+    checkpoint, torn = _newest_checkpoint(store)
     reporter = Reporter(spec)
     for damaged in torn:
         reporter.record("checkpoint_failed", step=damaged.step, reason=damaged.reason)
@@ -107,12 +88,23 @@ def _train(spec: CellSpec) -> None:
     Loop(replica, job.train, spec.terms, batches, learner, peers, observer).run()
     peers.leave()
     checkpoints.close()
-    reporter.flush()
-    _write_result(spec, store, learner, replica)
+    _write_result(spec, store, learner, replica, reporter)
+
+
+def _newest_checkpoint(store: Store) -> tuple[Checkpoint | None, tuple[TornCheckpoint, ...]]:
+    """As ``latest_checkpoint``; a store that balks, or prunes as we read, is asked anew."""
+    try:
+        return latest_checkpoint(store)
+    except StorageError as error:
+        raise FaultError(error.problem, error.where, error.fix) from error
 
 
 def _write_result(
-    spec: CellSpec, store: Store, learner: VisionLanguageLearner, replica: Replica
+    spec: CellSpec,
+    store: Store,
+    learner: VisionLanguageLearner,
+    replica: Replica,
+    reporter: "Reporter",
 ) -> None:
     """Have one cell write the final checkpoint and the adapter; return once it is there."""
     while _tell(spec, "outcome") is None:
@@ -121,6 +113,8 @@ def _write_result(
             continue
         state = {STATE: replica.to_bytes()}
         write_checkpoint(store, replica.progress.step, state, spec.lease.check)
+        # After the checkpoint: what fails here is then not trained again.
+        reporter.flush()
         with tempfile.TemporaryDirectory() as folder:
             save_adapter(learner.model, Path(folder))
             for file in sorted(Path(folder).iterdir()):

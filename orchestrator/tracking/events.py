@@ -31,6 +31,8 @@ FIELDS: Final = MappingProxyType(
         "checkpoint": ("step", "path", "seconds"),
         "checkpoint_failed": ("step", "reason"),
         "empty_slot": ("epoch", "step", "sample", "id", "reason"),
+        "refused": ("cell", "reason"),
+        "waiting": ("reason",),
         "finished": (),
         "failed": (),
     }

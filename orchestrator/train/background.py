@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from orchestrator.errors import LeaseError, StorageError
 from orchestrator.storage import Store
 from orchestrator.train.checkpoint import prune, write_checkpoint
 
@@ -69,7 +68,7 @@ class BackgroundCheckpoints:
         try:
             folder = write_checkpoint(self._store, step, {STATE: state}, self._guard)
             prune(self._store, self._keep)
-        except (StorageError, LeaseError) as error:
+        except Exception as error:  # noqa: BLE001 - the thread has to live on
             # The training goes on: the next checkpoint may well succeed.
             self._record("checkpoint_failed", step=step, reason=str(error))
             return

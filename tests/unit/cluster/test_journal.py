@@ -10,6 +10,7 @@ import pytest
 from orchestrator.cluster.journal import (
     EVENTS,
     FINAL_WRITER_TIMEOUT_S,
+    STARTS_WITHOUT_A_STEP,
     Failure,
     Journal,
     Outcome,
@@ -348,3 +349,45 @@ def test_a_slot_found_empty_in_training_is_left_out_when_its_step_is_done_again(
     assert found_empty(store) == frozenset()
     journal.empty_slots([empty_slot(5), empty_slot(5, epoch=1), empty_slot(7, part="eval")])
     assert found_empty(store) == {(0, 5), (1, 5)}
+
+
+def test_a_refused_machine_is_told_once_and_ends_nothing_while_others_may_train(
+    journal: Journal,
+) -> None:
+    come(journal, 0)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="round differently"):
+            journal.admit(1, Process("other", 7), {"device": "gpu", "threads": "1"})
+    events, outcome = journal.read(0)
+    assert [event["kind"] for event in events] == ["refused"]
+    assert outcome is None
+
+
+def test_a_run_whose_every_machine_is_refused_ends_with_the_reason(open_journal: Open) -> None:
+    come(open_journal(), 0)
+    journal = open_journal(generation=2)
+    with pytest.raises(ConfigError):
+        journal.admit(0, Process("other", 7), {"device": "gpu", "threads": "1"})
+    _, outcome = journal.read(0)
+    assert outcome is not None
+    assert outcome.failure is not None
+    assert "round differently" in outcome.failure.problem
+
+
+def test_a_run_in_which_workers_only_die_ends(journal: Journal) -> None:
+    for life in range(STARTS_WITHOUT_A_STEP + 1):
+        come(journal, 0, pid=life)
+        assert journal.outcome() is None
+    come(journal, 0, pid=99)
+    outcome = journal.outcome()
+    assert outcome is not None
+    assert outcome.failure is not None
+    assert "without a step" in outcome.failure.problem
+
+
+def test_a_step_shows_that_workers_do_more_than_die(journal: Journal) -> None:
+    for life in range(3 * STARTS_WITHOUT_A_STEP):
+        come(journal, 0, pid=life)
+        step = {"step": life, "epoch": 0, "loss": 1.0, "samples": 1, "round_s": 1.0}
+        journal.record([make_event("step", wall_s=0.0, world_size=1, round=life + 1, **step)])
+    assert journal.outcome() is None
