@@ -10,7 +10,7 @@ that two controls come out at chance by design and not by luck:
   a group of one colour and once in a group that is not. Whatever a model makes of the first
   picture, it is right in one of the two.
 * **Swapped pictures** (each group is shown the pictures of the next group of the same size, see
-  ``swap_pictures``). In the file's order, taken as a ring, "yes" and "no" are each followed as
+  ``data.variants``). In the file's order, taken as a ring, "yes" and "no" are each followed as
   often by "yes" as by "no". The answer wanted and the answer shown are thus independent, and a
   model that answers what it is shown, rightly or wrongly, is right in half of the cases.
 """
@@ -120,24 +120,6 @@ def eval_records(pictures: Sequence[_Picture], settings: GroupSettings) -> list[
             shown = _choose(next(unused[answer]), pictures, size, rng)
             records.append(_record(f"eval-{size}-{turn:02}", shown, answer, pictures, rng))
     return records
-
-
-def first_picture_only(record: Record) -> Record:
-    """The same question with the first picture alone."""
-    return {**record, "images": record["images"][:1]}
-
-
-def swap_pictures(records: Sequence[Record]) -> list[Record]:
-    """Every question with the pictures of the next record of as many, as on a ring."""
-    by_size: dict[int, list[Record]] = {}
-    for record in records:
-        by_size.setdefault(len(record["images"]), []).append(record)
-    following = {
-        record["id"]: ring[(place + 1) % len(ring)]
-        for ring in by_size.values()
-        for place, record in enumerate(ring)
-    }
-    return [{**record, "images": following[record["id"]]["images"]} for record in records]
 
 
 def chance(records: Sequence[Record]) -> float:

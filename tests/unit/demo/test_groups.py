@@ -5,9 +5,12 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from orchestrator.data.sources import Record as SourceRow
+from orchestrator.data.variants import Images, vary_records
 from orchestrator.demo import groups
 from orchestrator.demo.groups import GroupSettings, Record
 
@@ -15,6 +18,24 @@ SETTINGS = GroupSettings()
 PICTURES = groups._pictures("eval", SETTINGS.eval_pictures, first_number=0)
 KIND = {f"images/{picture.name}": picture.kind for picture in PICTURES}
 EVAL = groups.eval_records(PICTURES, SETTINGS)
+
+
+def varied(images: Images) -> list[Record]:
+    """The groups as evaluation shows them, pictures withheld or swapped."""
+    rows = [
+        SourceRow(row=n, value=record, fault=None) for n, record in enumerate(EVAL, start=1)
+    ]
+    shown, unmatched = vary_records(rows, images, max_images=6)
+    assert not unmatched
+    return [
+        {**record, "images": images_of(row.value)}
+        for record, row in zip(EVAL, shown, strict=True)
+    ]
+
+
+def images_of(value: Any) -> list[str]:
+    parts = [part for turn in value["conversations"] for part in turn["content"]]
+    return [part["image"] for part in parts if part["type"] == "image"]
 
 
 def answer_of(record: Record) -> str:
@@ -44,14 +65,14 @@ def test_looking_at_all_the_pictures_is_always_right() -> None:
 
 @pytest.mark.parametrize("predict", [perfect, contrary, by_name])
 def test_the_first_picture_alone_is_worth_a_guess(predict: Callable[[Record], str]) -> None:
-    shown = [groups.first_picture_only(record) for record in EVAL]
+    shown = varied("first")
     assert {len(record["images"]) for record in shown} == {1}
     assert accuracy(predict, shown) == 0.5
 
 
 @pytest.mark.parametrize("predict", [perfect, contrary])
 def test_swapped_pictures_are_worth_a_guess(predict: Callable[[Record], str]) -> None:
-    shown = groups.swap_pictures(EVAL)
+    shown = varied("swapped")
     assert [len(record["images"]) for record in shown] == [len(r["images"]) for r in EVAL]
     assert accuracy(predict, shown) == 0.5
 
