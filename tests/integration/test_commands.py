@@ -73,7 +73,7 @@ def wait_for_checkpoint(run: Path, driver: "subprocess.Popen[bytes]") -> None:
 def test_index_plan_and_export_say_what_they_did(
     make_job: Callable[..., Job], run_job: Callable[[Job], TrainResult], tmp_path: Path
 ) -> None:
-    job = make_job("finished")
+    job = make_job("exported")
     run_job(job)
     path = str(write_job(job, tmp_path))
     index = last_line(["index", path])
