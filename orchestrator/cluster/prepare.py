@@ -9,7 +9,7 @@ from orchestrator.cluster.tasks import IndexSpec, RenderSpec
 from orchestrator.config.data import DataSource
 from orchestrator.config.job import Job
 from orchestrator.data.index import Index
-from orchestrator.plan.steps import Part, Plan
+from orchestrator.plan.steps import Part
 
 EVAL_BATCH = 64
 """Held-out samples scored in one round."""
@@ -53,11 +53,6 @@ def course(job: Job, part: Part, source: DataSource, index: Index) -> Course:
     spec = IndexSpec.of(job, source.path, source.media_folder)
     rendering = RenderSpec(coder=spec.settings().coder, media_dir=spec.media_dir)
     return Course(index_dir=index.folder, plan=_plan(job, part), spec=rendering)
-
-
-def make_plan(job: Job, index: Index) -> Plan:
-    """The plan of a training over an index."""
-    return Plan(tokens_N=index.tokens_N, cost_N=index.cost_N, **_plan(job, "train"))
 
 
 def _plan(job: Job, part: Part) -> dict[str, Any]:

@@ -292,9 +292,10 @@ def _as_error(store: Store, failure: Failure) -> OrchestratorError:
 
 
 def _finished(store: Store, prepared: Prepared, *, was_finished: bool) -> TrainResult:
-    figures = summarise(decode_log(store.read_lines(EVENTS)))
+    events = decode_log(store.read_lines(EVENTS))
+    figures = summarise(events)
     manifest = read_manifest(store)
-    finished = [e for e in decode_log(store.read_lines(EVENTS)) if e["kind"] == "finished"]
+    finished = [event for event in events if event["kind"] == "finished"]
     return TrainResult(
         run_dir=store.url,
         weights_sha256=str(finished[-1]["weights_sha256"]) if finished else "",
