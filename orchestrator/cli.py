@@ -3,12 +3,12 @@
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,13 +16,20 @@ from orchestrator.config.job import Job
 from orchestrator.config.load import load_job
 from orchestrator.errors import InputError, OrchestratorError
 from orchestrator.screen import Bar, Screen
+from orchestrator.tables import (
+    EVENT_LINES,
+    LARGEST_SHOWN,
+    answer_rows,
+    bad_row_lines,
+    demo_rows,
+    finding_lines,
+    group_rows,
+    index_figures,
+    train_rows,
+)
 
 if TYPE_CHECKING:
-    from orchestrator.cluster.demo import DemoReport
-    from orchestrator.cluster.evaluating import Answer
     from orchestrator.cluster.prepare import Prepared
-    from orchestrator.cluster.training import TrainResult
-    from orchestrator.data.index import Index
     from orchestrator.tracking.events import Event
 
 app = typer.Typer(
@@ -44,8 +51,6 @@ Address = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, last line on stdout.")
 ]
-LARGEST_SHOWN = 20
-"""Quarantined rows that are printed; all of them are in the ledger."""
 
 
 def main() -> None:
@@ -120,41 +125,88 @@ def index(
     """Build the index, and print every sample that cannot be used, with the reason."""
     job = _load(job_file, overrides)
     with _screen(_logs(job), "index") as screen, _session(job, address, screen):
+        from orchestrator.data.lint.inspection import inspect
+
         prepared = _prepare(job, screen)
+        figures: dict[str, Any] = {
+            part: index_figures(found) for part, found in prepared.indexes.items()
+        }
         for part, found in prepared.indexes.items():
-            _show_index(screen, part, found)
+            rows = ((name, str(value)) for name, value in figures[part].items())
+            screen.show(f"index of {part}", rows)
+            for line in bad_row_lines(found):
+                screen.say(line)
+        inspection = inspect(job, prepared.indexes)
+        for line in finding_lines(inspection):
+            screen.say(line)
         if as_json:
-            screen.print_json(
-                json.dumps(
-                    {part: _index_figures(found) for part, found in prepared.indexes.items()}
-                )
+            findings = [asdict(finding) for finding in inspection.findings]
+            page = str(inspection.page)
+            screen.print_json(json.dumps({**figures, "findings": findings, "page": page}))
+
+
+@app.command()
+def group(  # noqa: PLR0913, PLR0917 - each is an option of its own
+    folder: Annotated[Path, typer.Argument(help="Loose images, in folders or not.")],
+    to: Annotated[Path | None, typer.Option(help="Else groups.jsonl in the folder.")] = None,
+    by: Annotated[
+        Literal["folder", "name", "time", "look"],
+        typer.Option(help="A key in the name, the time of capture, or likeness."),
+    ] = "folder",
+    max_size: Annotated[int, typer.Option(help="Larger groups are cut evenly.")] = 6,
+    min_size: Annotated[int, typer.Option(help="Smaller groups are left out.")] = 2,
+    pattern: Annotated[
+        str | None, typer.Option(help="By name: a regular expression whose group is the key.")
+    ] = None,
+    gap: Annotated[float, typer.Option(help="By time: seconds between groups.")] = 60.0,
+    use_file_time: Annotated[
+        bool, typer.Option("--use-file-time", help="By time: where EXIF has none.")
+    ] = False,
+    distance: Annotated[int, typer.Option(help="By look: bits of 64 that may differ.")] = 10,
+    across_folders: Annotated[
+        bool, typer.Option("--across-folders", help="Groups may span folders.")
+    ] = False,
+    template: Annotated[
+        str, typer.Option(help="Instruction template, or a text file; '' leaves it to the job.")
+    ] = "vqa",
+    question: Annotated[str | None, typer.Option(help="Else the template's own.")] = None,
+    answer: Annotated[str | None, typer.Option(help="The answer to every group.")] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="CSV with the columns answer, and id or image.")
+    ] = None,
+    sheets: Annotated[bool, typer.Option(help="Draw a contact sheet of each group.")] = True,
+    force: Annotated[bool, typer.Option("--force", help="Write over a changed file.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a data file of loose images: which belong together, and what is asked of them."""
+    from orchestrator.data.grouping.group import group_images
+    from orchestrator.data.grouping.rules import NAME_PATTERN
+    from orchestrator.data.grouping.wanted import Grouping
+
+    wanted = Grouping(
+        how=by, max_size=max_size, min_size=min_size, pattern=pattern or NAME_PATTERN,
+        gap_s=gap, use_file_time=use_file_time, distance=distance,
+        across_folders=across_folders, template=template or None, question=question,
+        answer=answer, answers=answers, sheets=sheets, force=force,
+    )  # fmt: skip
+    with _screen(Path.home() / ".cache" / "orchestrator" / "logs", "group") as screen:
+        with screen.bar("Grouping") as bar:
+            report = group_images(folder, to or folder / "groups.jsonl", wanted, bar.move)
+        for one in report.left_out[:LARGEST_SHOWN]:
+            screen.say(f"{one.name}: {one.reason}. {one.remedy}.")
+        if len(report.left_out) > LARGEST_SHOWN:
+            ledger = Path(report.sheets) / "left_out.jsonl"
+            screen.say(f"… and {len(report.left_out) - LARGEST_SHOWN} more, all in {ledger}")
+        for note in report.notes:
+            screen.say(note)
+        screen.show("groups", group_rows(report))
+        if report.unanswered:
+            screen.say(
+                f"{report.unanswered} groups have no answer, and nothing can be learned from "
+                f"them: fill them in in {report.data_file}, or give --answers or --answer"
             )
-
-
-def _index_figures(found: "Index") -> dict[str, Any]:
-    summary = found.summary
-    return {
-        "source": summary.source,
-        "samples": summary.num_samples,
-        "quarantined": summary.num_bad,
-        "images": summary.num_images,
-        "text_tokens": summary.text_tokens,
-        "image_tokens": summary.image_tokens,
-        "label_tokens": summary.label_tokens,
-        "longest_sample": summary.longest,
-        "folder": str(found.folder),
-    }
-
-
-def _show_index(screen: Screen, part: str, found: "Index") -> None:
-    figures = _index_figures(found)
-    screen.show(f"index of {part}", ((name, str(value)) for name, value in figures.items()))
-    bad = found.quarantine
-    for row in bad[:LARGEST_SHOWN]:
-        screen.say(f"{row.source}: row {row.row} (id {row.id}): {row.reason}. {row.remedy}.")
-    if len(bad) > LARGEST_SHOWN:
-        ledger = found.folder / "quarantine.jsonl"
-        screen.say(f"… and {len(bad) - LARGEST_SHOWN} more, all in {ledger}")
+        if as_json:
+            screen.print_json(json.dumps(report.as_json()))
 
 
 @app.command()
@@ -216,39 +268,6 @@ def follow(screen: Screen, bar: Bar) -> Callable[[list["Event"]], None]:
     return watch
 
 
-EVENT_LINES: dict[str, Callable[["Event"], str]] = {
-    "joined": lambda e: f"worker {e['cell']} joined after step {e['step']}",
-    "lost": lambda e: f"worker {e['cell']} was lost after step {e['step']}",
-    "waiting": lambda e: f"waiting: {e['reason']}",
-    "refused": lambda e: f"worker {e['cell']} may not take part: {e['reason']}",
-    "resumed": lambda e: f"resumed after step {e['step']}",
-    "empty_slot": lambda e: f"left out {e['id']}: {e['reason']}",
-    "checkpoint_failed": lambda e: f"no checkpoint at step {e['step']}: {e['reason']}",
-    "eval": lambda e: (
-        f"held-out after step {e['step']}: loss {e['loss']:.3f}, "
-        f"accuracy {e['accuracy']:.1%} of {e['samples']}"
-    ),
-}
-"""Events that a person wants to read as they happen."""
-
-
-def train_rows(result: "TrainResult") -> list[tuple[str, str]]:
-    """A finished training as a table."""
-    figures = result.figures
-    return [
-        ("loss, first to last", f"{figures.first_loss:.3f} to {figures.final_loss:.3f}"),
-        ("steps, epochs", f"{figures.steps}, {figures.epochs}"),
-        ("samples used, quarantined", f"{figures.samples_used}, {result.quarantined}"),
-        ("world sizes", " → ".join(map(str, figures.world_sizes))),
-        ("workers joined, lost", f"{figures.joins}, {figures.losses}"),
-        ("longest gap between steps", f"{figures.longest_gap_s:.2f} s beyond the median step"),
-        ("steps replayed, restarts", f"{figures.steps_replayed}, {figures.restarts}"),
-        ("goodput", f"{figures.goodput:.0%}"),
-        ("weights sha256", result.weights_sha256 + ("" if result.exact else " (not exact)")),
-        ("run", result.run_dir),
-    ]
-
-
 @app.command()
 def evaluate(
     job_file: JobFile,
@@ -274,18 +293,6 @@ def evaluate(
         screen.show(f"{job.name} on held-out data", answer_rows(answers))
         if as_json:
             screen.print_json(json.dumps([asdict(answer) for answer in answers]))
-
-
-def answer_rows(answers: Sequence["Answer"]) -> list[tuple[str, str]]:
-    """Evaluations as a table."""
-    names = {"all": "all images", "first": "first image only", "swapped": "swapped images"}
-    return [
-        (
-            names[answer.images] + ("" if answer.tuned else ", before tuning"),
-            f"accuracy {answer.accuracy:.1%} of {answer.samples}, loss {answer.loss:.3f}",
-        )
-        for answer in answers
-    ]
 
 
 @app.command()
@@ -325,15 +332,3 @@ def demo(
         screen.show("the demo", demo_rows(report))
         if as_json:
             screen.print_json(json.dumps(report.as_json()))
-
-
-def demo_rows(report: "DemoReport") -> list[tuple[str, str]]:
-    """The demo's table."""
-    return [
-        *train_rows(report.result),
-        ("chance", f"{report.chance:.1%}"),
-        *answer_rows(report.answers),
-        ("adapter", report.adapter),
-        ("MLflow store", report.mlflow),
-        ("plot", report.plot),
-    ]

@@ -11,7 +11,6 @@ from orchestrator.cluster.handout import Course, Stream
 from orchestrator.cluster.indexing import build_index
 from orchestrator.cluster.prepare import course
 from orchestrator.cluster.tasks import render_alone
-from orchestrator.config.data import DataSource
 from orchestrator.config.job import Job
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.data.variants import Images
@@ -100,8 +99,7 @@ def evaluate(
     Raises:
         InputError: The job has no held-out data, or its run no checkpoint.
     """
-    source = job.data.eval
-    if source is None:
+    if not job.data.held_out:
         raise InputError(
             "the job has no held-out data", "data.eval", "Name a file of conversations there"
         )
@@ -112,7 +110,7 @@ def evaluate(
             "the run has no checkpoint yet", store.url, "Train first: orchestrator train"
         )
     streams = {
-        images: Stream(_course_of(job, source, images), frozenset())
+        images: Stream(_course_of(job, images), frozenset())
         for images in {question.images for question in questions}
     }
     pool = _start_pool(job, checkpoint.files[STATE])
@@ -130,8 +128,8 @@ def evaluate(
     return [_answer(question, *found) for question, found in zip(questions, sums, strict=True)]
 
 
-def _course_of(job: Job, source: DataSource, images: Images) -> Course:
-    return course(job, "eval", source, build_index(job, source, images=images).index)
+def _course_of(job: Job, images: Images) -> Course:
+    return course(job, "eval", build_index(job, "eval", images=images).index)
 
 
 def _start_pool(job: Job, state: bytes) -> list[Any]:

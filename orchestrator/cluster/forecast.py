@@ -17,6 +17,8 @@ class Forecast:
     """A training before it is begun."""
 
     samples: int
+    samples_per_epoch: int
+    """Other than ``samples`` where data sets have weights."""
     quarantined: int
     steps: int
     epochs: int
@@ -43,6 +45,7 @@ def forecast(prepared: Prepared) -> Forecast:
     least, most = prepared.job.scale.workers
     return Forecast(
         samples=index.num_samples,
+        samples_per_epoch=plan.slots_per_epoch,
         quarantined=index.summary.num_bad,
         steps=plan.num_steps,
         epochs=plan.epochs,

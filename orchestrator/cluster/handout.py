@@ -3,13 +3,16 @@
 One actor, on the head node, follows the plan from the step that the trainers are at, keeps a
 bounded window of rendered blocks ahead of them, and gives out references. It does not care who
 asks, in what order, or how many there are. What a lost node took with it is rendered again.
+
+However long nobody asks: an eighth of the cluster's object store is kept here, and up to two
+more by Ray Data of what comes next.
 """
 
 import itertools
 import logging
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +21,27 @@ import pyarrow as pa
 import ray
 
 from orchestrator.cluster.internals import block_refs
-from orchestrator.cluster.tasks import RenderSpec, render
+from orchestrator.cluster.patience import patiently
+from orchestrator.cluster.rendering import render_each
+from orchestrator.cluster.window import Window
 from orchestrator.data.index import Index
-from orchestrator.data.render import request_table
-from orchestrator.errors import FaultError, StorageError
+from orchestrator.data.render import Renderer, render_table, request_table
+from orchestrator.data.rows import RenderRow
+from orchestrator.data.shards import ShardMap
+from orchestrator.errors import FaultError
 from orchestrator.plan.steps import Address, Part, Plan, Slot, StepPlan
 
 WINDOW = 32
-"""Micro-batches rendered ahead of the trainers."""
-SEGMENT = 256
-"""Micro-batches that one Ray Data pipeline renders; the next one starts as it runs dry."""
+"""Micro-batches rendered ahead of the trainers, at most."""
+STORE_SHARE = 1 / 8
+"""Part of the cluster's object store for the window, and as much for what Ray Data holds."""
+FIRST_SEGMENT, SEGMENT = 32, 256
+"""Micro-batches that one Ray Data pipeline renders; the next one starts as it runs dry. The
+first has few: all of a segment are asked for before any is rendered."""
+TASK_BYTES = 64 << 20
+TASK_MICROS = 8
+"""What one task renders, each micro-batch a block of its own: enough that starting the task
+does not count."""
 COLD_S = 15.0
 READY_S = 0.5
 STALLED_S = 0.02
@@ -35,8 +49,6 @@ STALLED_S = 0.02
 it was found to have stalled, until it delivers again."""
 PULL_S = 0.25
 """How long a rendered block may take to come over; one that went with its node never does."""
-PAUSES_S = (0.5, 2.0, 10.0, 30.0)
-"""Between tries at pictures whose store does not answer."""
 ANSWER_S = 60.0
 """The longest the hand-out itself is waited for."""
 
@@ -50,12 +62,31 @@ class Course:
     index_dir: Path
     plan: dict[str, Any]
     """What ``Plan`` takes beside the index's columns."""
-    spec: RenderSpec
+    spec: Renderer
+    shards: Path | None = None
+    """Where the map of pictures at the job's size is, if there is one."""
 
     def open(self) -> tuple[Index, Plan]:
         """The index, memory-mapped, and the plan over it."""
         index = Index.open(self.index_dir)
         return index, Plan(tokens_N=index.tokens_N, cost_N=index.cost_N, **self.plan)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """A micro-batch that is to be rendered."""
+
+    address: Address
+    request: pa.Table
+    num_bytes: int
+    """Of its pixels, which is what it takes once rendered, or nearly."""
+
+    @classmethod
+    def of(cls, address: Address, rows: Sequence[RenderRow]) -> "Wanted":
+        """Ask for rows as a micro-batch: some hundred bytes a sample."""
+        targets = [hw for row in rows for medium in row.media for hw in medium.targets]
+        num_bytes = sum(3 * height * width for height, width in targets)
+        return cls(address, request_table(address, rows), num_bytes)
 
 
 class Stream:
@@ -68,49 +99,56 @@ class Stream:
 
     def __init__(self, course: Course, left_out: frozenset[Slot]) -> None:
         self._index, self.plan = course.open()
+        self._shards = ShardMap.open(course.shards) if course.shards else None
         self.spec = course.spec
         self._left_out = left_out
         self._changed = threading.Condition()
-        self._ready: dict[Address, Any] = {}
-        self._floor = 0
+        self._window: Window[Any] = Window(most_ahead=WINDOW, most_bytes=0)
         self._generation = 0
         self._rendering = range(0)
         self._patience_s = COLD_S
 
     def request(self, plan: StepPlan, micro: int) -> pa.Table:
-        """What a rendering task is given: addresses and rows, a few hundred bytes a sample."""
-        samples = plan.micros[micro].samples
-        present = [s for s in samples if (plan.epoch, s) not in self._left_out]
-        return request_table(plan.address(micro), self._index.rows(present))
+        """What a rendering task is given."""
+        return self._wanted(plan, micro).request
+
+    def _wanted(self, plan: StepPlan, micro: int) -> Wanted:
+        rows = self._index.rows(
+            [
+                sample
+                for sample in plan.micros[micro].samples
+                if (plan.epoch, plan.step, sample) not in self._left_out
+            ]
+        )
+        return Wanted.of(
+            plan.address(micro), self._shards.apply(rows) if self._shards else rows
+        )
 
     def move_to(self, step: int) -> StepPlan:
         """Tell the window that the trainers are at ``step``; start it there if it is not."""
         with self._changed:
             # Back to the start: another evaluation over the same data.
-            if step not in self._rendering or step < self._floor:
+            if step not in self._rendering or step < self._window.floor:
                 self._restart(step)
-            # A step back is kept: a neighbour may still be at it.
-            self._floor = max(self._floor, step - 1)
-            for address in [a for a in self._ready if a.step < self._floor]:
-                del self._ready[address]
+            self._window.move_to(step)
             self._changed.notify_all()
         return self.plan.step(step)
 
     def _restart(self, step: int) -> None:
         self._generation += 1
-        self._ready.clear()
-        self._floor = step
+        self._window.restart(step)
         self._rendering = range(step, self.plan.num_steps)
         threading.Thread(target=self._fill, args=(step, self._generation), daemon=True).start()
 
     def _fill(self, step: int, generation: int) -> None:
         wanted = (
-            (plan.address(micro), self.request(plan, micro))
+            self._wanted(plan, micro)
             for plan in self.plan.steps_from(step)
             for micro in range(len(plan.micros))
         )
         try:
-            self._keep_filled(_render_ahead(wanted, self.spec), generation)
+            self._window.most_bytes = most_bytes = store_share()
+            self._keep_filled(_render_ahead(wanted, self.spec, most_bytes), generation)
         except Exception:
             # Whoever asks next renders alone, and meets the error where it can be answered.
             log.exception("rendering ahead ended")
@@ -118,57 +156,117 @@ class Stream:
                 self._rendering = range(0)
                 self._changed.notify_all()
 
-    def _keep_filled(self, rendered: Iterator[tuple[Address, Any]], generation: int) -> None:
-        for address, ref in rendered:
+    def _keep_filled(self, rendered: Iterator[tuple[Wanted, Any]], generation: int) -> None:
+        for wanted, ref in rendered:
             with self._changed:
                 self._changed.wait_for(
-                    lambda: self._num_ahead() < WINDOW or generation != self._generation
+                    lambda: self._window.has_room() or generation != self._generation
                 )
                 if generation != self._generation:
                     return
                 self._patience_s = READY_S
-                if address.step < self._floor - 1:
+                if wanted.address.step < self._window.floor - 1:
                     # The trainers are ahead of us, rendering for themselves: what we make for
                     # steps gone by is of no use to anybody.
-                    self._restart(self._floor + 1)
+                    self._restart(self._window.floor + 1)
                     return
-                self._ready[address] = ref
+                self._window.put(wanted.address, ref, wanted.num_bytes)
                 self._changed.notify_all()
 
-    def _num_ahead(self) -> int:
-        """Micro-batches rendered beyond the step that the trainers are at."""
-        return sum(address.step > self._floor + 1 for address in self._ready)
-
     def _covers(self, step: int) -> bool:
-        return step in self._rendering and step >= self._floor
+        return step in self._rendering and step >= self._window.floor
 
     def take(self, address: Address) -> Any | None:  # noqa: ANN401 - an object reference
         """A rendered micro-batch's reference; None where it is not to be had in good time."""
         with self._changed:
             came = self._changed.wait_for(
-                lambda: address in self._ready or not self._covers(address.step),
+                lambda: address in self._window or not self._covers(address.step),
                 timeout=self._patience_s,
             )
             if not came:
                 # One wait is enough to know that rendering has stalled.
                 self._patience_s = STALLED_S
-            return self._ready.get(address)
+            taken = self._window.take(address)
+            # What was taken may make room.
+            self._changed.notify_all()
+            return taken
+
+
+def store_share() -> int:
+    """Bytes that one stream's window may take."""
+    return int(STORE_SHARE * ray.cluster_resources().get("object_store_memory", 0))
+
+
+def tasks_of(segment: Sequence[Wanted], most: int) -> Iterator[list[Wanted]]:
+    """Cut a segment into what one task renders each."""
+    task: list[Wanted] = []
+    for wanted in segment:
+        task.append(wanted)
+        if len(task) >= most or sum(each.num_bytes for each in task) >= TASK_BYTES:
+            yield task
+            task = []
+    if task:
+        yield task
 
 
 def _render_ahead(
-    wanted: Iterator[tuple[Address, pa.Table]], spec: RenderSpec
-) -> Iterator[tuple[Address, Any]]:
+    wanted: Iterator[Wanted], renderer: Renderer, most_bytes: int
+) -> Iterator[tuple[Wanted, Any]]:
     """Run Ray Data over the requests, a segment at a time, in their order."""
-    while segment := list(itertools.islice(wanted, SEGMENT)):
-        dataset = ray.data.from_arrow([table for _, table in segment])
-        dataset.context.execution_options.preserve_order = True
-        dataset.context.enable_progress_bars = False
-        # One row is one block is one micro-batch; a task raises for no sample, it says so in
-        # its row: a dropped block would shift everything after it.
-        rendered = dataset.map_batches(
-            render, fn_kwargs={"spec": spec}, batch_size=None, batch_format="pyarrow"
+    with ThreadPoolExecutor(1) as starter:
+        # One task each at first: the sooner is the first there.
+        segment = list(itertools.islice(wanted, FIRST_SEGMENT))
+        coming = starter.submit(_begun, segment, renderer, most_bytes, 1)
+        while segment:
+            blocks = coming.result()
+            following: list[Wanted] = []
+            for place, (each, ref) in enumerate(zip(segment, blocks, strict=True)):
+                if place == 3 * len(segment) // 4:
+                    # Not at the end only: no CPU is to idle while a pipeline starts.
+                    following = list(itertools.islice(wanted, segment_size()))
+                    coming = starter.submit(
+                        _begun, following, renderer, most_bytes, TASK_MICROS
+                    )
+                yield each, ref
+            segment = following
+
+
+def _begun(
+    segment: Sequence[Wanted], renderer: Renderer, most_bytes: int, most_micros: int
+) -> Iterator[Any]:
+    """Start a pipeline; its blocks' references, from when the first is there."""
+    if not segment:
+        return iter(())
+    dataset = ray.data.from_arrow(
+        [
+            pa.concat_tables([each.request for each in task])
+            for task in tasks_of(segment, most_micros)
+        ]
+    )
+    context = dataset.context
+    context.enable_progress_bars = False
+    context.execution_options.preserve_order = True
+    context.execution_options.resource_limits = ray.data.ExecutionResources(
+        object_store_memory=most_bytes
+    )
+    # One row is one block is one micro-batch, whatever its size. A task raises for no sample,
+    # it says so in its row: a dropped block would shift everything after it.
+    context.target_max_block_size = 1
+    blocks = block_refs(
+        dataset.map_batches(
+            render_each,
+            fn_kwargs={"renderer": renderer},
+            batch_size=None,
+            batch_format="pyarrow",
         )
-        yield from zip((address for address, _ in segment), block_refs(rendered), strict=True)
+    )
+    return itertools.chain([next(blocks)], blocks)
+
+
+def segment_size() -> int:
+    """Micro-batches of a pipeline: two tasks a CPU, or more."""
+    cpus = int(ray.cluster_resources().get("CPU", 1))
+    return max(SEGMENT, 2 * TASK_MICROS * cpus)
 
 
 class HandOut:
@@ -198,7 +296,7 @@ class HandOut:
         ref = self._streams[part].take(address)
         return [] if ref is None else [ref]
 
-    def request(self, part: Part, address: Address) -> tuple[pa.Table, RenderSpec]:
+    def request(self, part: Part, address: Address) -> tuple[pa.Table, Renderer]:
         """What it takes to render a micro-batch oneself."""
         stream = self._streams[part]
         return stream.request(stream.plan.step(address.step), address.micro), stream.spec
@@ -230,9 +328,10 @@ class HandOutClient:
             try:
                 return ray.get(ref, timeout=PULL_S)
             except (ray.exceptions.RayError, TimeoutError):
-                log.info("micro-batch %s is rendered here", tuple(address))
-        request, spec = self._ask("request", part, address)
-        return _rendered_here(request, spec)
+                pass
+        log.info("micro-batch %s is rendered here", tuple(address))
+        request, renderer = self._ask("request", part, address)
+        return patiently(lambda: render_table(request, renderer))
 
     def _ask(self, method: str, *args: Any) -> Any:  # noqa: ANN401 - the hand-out's own
         try:
@@ -246,14 +345,3 @@ class HandOutClient:
                 "cluster.handout",
                 "The cell is started anew; look whether the head node is well",
             ) from error
-
-
-def _rendered_here(request: pa.Table, spec: RenderSpec) -> pa.Table:
-    """Render in this process; wait for a store that does not answer before giving up."""
-    for pause_s in PAUSES_S:
-        try:
-            return render(request, spec=spec)
-        except StorageError as error:
-            log.warning("%s; again in %s s", error, pause_s)
-            time.sleep(pause_s)
-    return render(request, spec=spec)

@@ -1,7 +1,7 @@
 """Build a job's indexes with Ray Data: headers probed, tokens counted, faults gathered."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,59 +9,65 @@ import pyarrow as pa
 import ray
 
 from orchestrator.cluster.internals import block_refs
-from orchestrator.cluster.tasks import IndexSpec, measure
-from orchestrator.config.data import DataSource
+from orchestrator.cluster.tasks import IndexSpec, Numbered, measure, measured_rows
 from orchestrator.config.job import Job
-from orchestrator.data.fingerprint import fingerprint
 from orchestrator.data.index import Index, write_index
-from orchestrator.data.sources import Record, read_records, records_to_table
-from orchestrator.data.variants import Images, vary_records
+from orchestrator.data.parts import Parts, digest, fingerprint_of, part_key, settings_key
+from orchestrator.data.rows import rows_to_table, table_to_rows
+from orchestrator.data.sources.chunks import cut
+from orchestrator.data.variants import Images, swap_media
+from orchestrator.errors import DataError
+from orchestrator.plan.steps import Part
 from orchestrator.storage import Store
 
-BLOCK_RECORDS = 64
-"""Records that one task measures: some hundred image headers."""
-SEGMENT_BLOCKS = 256
-"""Blocks in flight at once, so that a large data file is never held whole."""
+SEGMENT_CHUNKS = 256
+"""Chunks in flight at once, so that a large data file is never held whole."""
 
 Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltIndex:
-    """An index on this machine, and whether it was there before."""
+    """An index on this machine, and how much of it had to be measured."""
 
     index: Index
-    reused: bool
-    unmatched: tuple[str, ...] = ()
-    """Held-out samples that no other could exchange pictures with."""
+    measured: int
+    """Chunks that were measured now."""
+    reused: int
+    """Chunks that an earlier index had measured."""
 
 
 def build_index(
-    job: Job, source: DataSource, *, images: Images = "all", progress: Progress | None = None
+    job: Job, part: Part, *, images: Images = "all", progress: Progress | None = None
 ) -> BuiltIndex:
-    """Index one data file of a resolved job, or find the index that is there already.
+    """Index one part of a resolved job's data, measuring what is not measured yet.
 
     Args:
         job: The resolved job.
-        source: The job's training or held-out data.
+        part: Its training or held-out data.
         images: Which images the samples keep; anything but "all" is for evaluation.
-        progress: Told how many records are measured.
+        progress: Told how many rows are measured.
 
     Raises:
-        DataError: The file cannot be read, or not one row of it can be used.
+        DataError: A file cannot be read, or not one row of it can be used.
         ModelError: The model's tokenizer or processor cannot be used.
+        StorageError: A store did not answer.
     """
-    spec = IndexSpec.of(job, source.path, str(source.media_folder))
+    spec = IndexSpec.of(job, part, images)
     # Here and not in a task first: what is wrong with the model is said at once.
-    identity = fingerprint(spec.settings(), images)
-    folder = _index_root(job) / identity[:16]
-    found = Index.find(folder, identity)
-    if found is not None:
-        return BuiltIndex(found, reused=True)
-    records, unmatched = _records(source, images, job.images.max_images)
-    blocks = _measured(records, spec, progress or (lambda _: None))
-    index = write_index(folder, blocks, source=source.path, fingerprint=identity)
-    return BuiltIndex(index, reused=False, unmatched=unmatched)
+    keys = [settings_key(spec.settings(source)) for source in range(len(spec.sources))]
+    chunks = {
+        part_key(keys[source], source, chunk): (source, chunk)
+        for source, given in enumerate(spec.sources)
+        for chunk in cut(given)
+    }
+    root = _index_root(job)
+    parts = Parts(root / "parts")
+    missing = {key: chunk for key, chunk in chunks.items() if not parts.is_current(key)}
+    for key, rows in _measured(missing, spec, progress or (lambda _: None)):
+        parts.write(key, rows)
+    index = _assembled(root, parts, list(chunks), spec)
+    return BuiltIndex(index, measured=len(missing), reused=len(chunks) - len(missing))
 
 
 def _index_root(job: Job) -> Path:
@@ -72,33 +78,55 @@ def _index_root(job: Job) -> Path:
     return Path(store.url) / "index"
 
 
-def _records(
-    source: DataSource, images: Images, max_images: int
-) -> tuple[Iterable[Record], tuple[str, ...]]:
-    if images == "all":
-        return read_records(source), ()
-    return vary_records(read_records(source), images, max_images)
-
-
 def _measured(
-    records: Iterable[Record], spec: IndexSpec, progress: Progress
-) -> Iterator[pa.Table]:
-    remaining = iter(records)
+    missing: Mapping[str, Numbered], spec: IndexSpec, progress: Progress
+) -> Iterator[tuple[str, pa.Table]]:
+    """Measure chunks in parallel, and give their rows in order."""
+    waiting = iter(missing.items())
     done = 0
-    while segment := list(itertools.islice(_blocks(remaining), SEGMENT_BLOCKS)):
-        dataset = ray.data.from_arrow(segment)
+    while segment := list(itertools.islice(waiting, SEGMENT_CHUNKS)):
+        # One row is one block is one chunk.
+        numbers = [pa.table({"chunk": [number]}) for number in range(len(segment))]
+        dataset = ray.data.from_arrow(numbers)
         dataset.context.execution_options.preserve_order = True
         dataset.context.enable_progress_bars = False
         measured = dataset.map_batches(
-            measure, fn_kwargs={"spec": spec}, batch_size=None, batch_format="pyarrow"
+            measure,
+            fn_kwargs={"chunks": [chunk for _, chunk in segment], "spec": spec},
+            batch_size=None,
+            batch_format="pyarrow",
         )
-        for ref in block_refs(measured):
-            block = ray.get(ref)
-            done += block.num_rows
+        for (key, _), ref in zip(segment, block_refs(measured), strict=True):
+            rows = measured_rows(ray.get(ref))
+            done += rows.num_rows
             progress(done)
-            yield block
+            yield key, rows
 
 
-def _blocks(records: Iterator[Record]) -> Iterator[pa.Table]:
-    while block := list(itertools.islice(records, BLOCK_RECORDS)):
-        yield records_to_table(block)
+def _assembled(root: Path, parts: Parts, keys: Sequence[str], spec: IndexSpec) -> Index:
+    """Join parts to an index, or find it joined already."""
+    swapped = spec.images == "swapped"
+    digests = [digest(parts.read(key)) for key in keys]
+    identity = fingerprint_of(spec.settings(), [*digests, "swapped" if swapped else ""])
+    folder = root / identity[:16]
+    try:
+        return Index.open(folder)
+    except DataError:
+        rows = (parts.read(key) for key in keys)
+        return write_index(
+            folder,
+            _swapped(rows, spec.micro_tokens) if swapped else rows,
+            source=", ".join(source.path for source in spec.sources),
+            num_sources=len(spec.sources),
+            fingerprint=identity,
+        )
+
+
+def _swapped(parts: Iterator[pa.Table], micro_tokens: int) -> Iterator[pa.Table]:
+    """Held-out samples with each other's pictures; all rows are held at once."""
+    tables = [part for part in parts if part.num_rows]
+    rows = swap_media([row for table in tables for row in table_to_rows(table)], micro_tokens)
+    left = iter(rows)
+    for table in tables:
+        source = table.column("source")[0].as_py()
+        yield rows_to_table(itertools.islice(left, table.num_rows), source)

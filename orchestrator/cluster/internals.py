@@ -11,10 +11,14 @@ from typing import Any
 
 import ray
 from ray._raylet import Config  # type: ignore[attr-defined]
+from ray.data._internal.execution import resource_manager, streaming_executor_state
 
 from orchestrator.errors import JobError
 
 RAY_VERSION = "2.60"
+LIMITS_EVERY_S = 0.1
+LOOK_EVERY_S = 0.02
+"""How often a pipeline of Ray Data looks what it may use, and which of its tasks are done."""
 HEAD_RESOURCE = "node:__internal_head__"
 """A resource that Ray gives to the head node of every cluster, and to no other."""
 
@@ -55,6 +59,10 @@ def start_on_head(kind: type, *args: Any, **options: Any) -> Any:  # noqa: ANN40
 
 def block_refs(dataset: Any) -> Iterator[Any]:  # noqa: ANN401 - Ray ships no types
     """Run a dataset and give its blocks' references, in order, as they are made."""
+    # By default a pipeline runs one task at a time for its first two seconds, until it looks
+    # what it may use, and a task that ends is not followed by another for a tenth of one.
+    resource_manager.ResourceManager.GLOBAL_LIMITS_UPDATE_INTERVAL_S = LIMITS_EVERY_S
+    streaming_executor_state.WAIT_FOR_TASK_COMPLETION_TIMEOUT_S = LOOK_EVERY_S
     for bundle in dataset.iter_internal_ref_bundles():
         for entry in bundle.blocks:
             yield entry.ref

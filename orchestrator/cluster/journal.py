@@ -297,7 +297,11 @@ class Journal:
 def found_empty(store: Store) -> frozenset[Slot]:
     """Slots of the training data that an earlier life of the run found empty."""
     return frozenset(
-        (whole_number(event, "epoch"), whole_number(event, "sample"))
+        (
+            whole_number(event, "epoch"),
+            whole_number(event, "step"),
+            whole_number(event, "sample"),
+        )
         for event in decode_log(store.read_lines(EVENTS))
         if event["kind"] == "empty_slot" and event.get("part") == "train"
     )

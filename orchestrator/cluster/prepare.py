@@ -5,10 +5,11 @@ from typing import Any
 
 from orchestrator.cluster.handout import Course
 from orchestrator.cluster.indexing import Progress, build_index
-from orchestrator.cluster.tasks import IndexSpec, RenderSpec
+from orchestrator.cluster.tasks import IndexSpec
 from orchestrator.config.data import DataSource
 from orchestrator.config.job import Job
 from orchestrator.data.index import Index
+from orchestrator.plan.mix import Mix, Share
 from orchestrator.plan.steps import Part
 
 EVAL_BATCH = 64
@@ -35,32 +36,31 @@ def prepare(job: Job, progress: Progress | None = None) -> Prepared:
         DataError: A file cannot be read, or not one row of it can be used.
         ModelError: The model's tokenizer or processor cannot be used.
     """
-    sources: dict[Part, DataSource] = {"train": job.data.train}
-    if job.data.eval is not None:
-        sources["eval"] = job.data.eval
-    indexes = {
-        part: build_index(job, source, progress=progress).index
-        for part, source in sources.items()
-    }
-    courses = {
-        part: course(job, part, source, indexes[part]) for part, source in sources.items()
-    }
+    parts: list[Part] = ["train", "eval"] if job.data.held_out else ["train"]
+    indexes = {part: build_index(job, part, progress=progress).index for part in parts}
+    courses = {part: course(job, part, index) for part, index in indexes.items()}
     return Prepared(job, indexes, courses)
 
 
-def course(job: Job, part: Part, source: DataSource, index: Index) -> Course:
+def course(job: Job, part: Part, index: Index) -> Course:
     """What is rendered of one index, in which order."""
-    spec = IndexSpec.of(job, source.path, source.media_folder)
-    rendering = RenderSpec(coder=spec.settings().coder, media_dir=spec.media_dir)
-    return Course(index_dir=index.folder, plan=_plan(job, part), spec=rendering)
+    renderer = IndexSpec.of(job, part).renderer()
+    return Course(index_dir=index.folder, plan=_plan(job, part, index), spec=renderer)
 
 
-def _plan(job: Job, part: Part) -> dict[str, Any]:
+def _plan(job: Job, part: Part, index: Index) -> dict[str, Any]:
     recipe = job.train
-    shuffled = part == "train"
+    learned = part == "train"
+    weights = [source.weight if learned else 1.0 for source in _sources(job, part)]
+    shares = zip(index.summary.by_source, weights, strict=True)
     return {
-        "epochs": recipe.epochs if shuffled else 1,
-        "global_batch": recipe.global_batch if shuffled else EVAL_BATCH,
+        "epochs": recipe.epochs if learned else 1,
+        "global_batch": recipe.global_batch if learned else EVAL_BATCH,
         "micro_tokens": recipe.micro_tokens,
-        "seed": recipe.seed if shuffled else None,
+        "seed": recipe.seed if learned else None,
+        "mix": Mix(tuple(Share(num_samples, weight) for num_samples, weight in shares)),
     }
+
+
+def _sources(job: Job, part: Part) -> tuple[DataSource, ...]:
+    return job.data.training if part == "train" else job.data.held_out

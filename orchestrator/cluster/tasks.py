@@ -3,79 +3,139 @@
 A rendering task imports neither torch nor transformers: they are loaded where they are used.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import pyarrow as pa
 import ray
 
+from orchestrator import errors
+from orchestrator.config.data import DataSource
 from orchestrator.config.images import ImageBudget
 from orchestrator.config.job import Job
-from orchestrator.data.coder import ImageCoder
-from orchestrator.data.measure import MeasureSettings, measure_table
-from orchestrator.data.render import render_table
+from orchestrator.config.videos import VideoBudget
+from orchestrator.data.measure import MeasureSettings, measure_records
+from orchestrator.data.media.kinds import media_kinds
+from orchestrator.data.places.places import Places
+from orchestrator.data.render import Renderer, render_table
+from orchestrator.data.rows import ROWS_SCHEMA, rows_to_table
+from orchestrator.data.sources.chunks import Chunk, read_chunk
+from orchestrator.data.templates.reading import load_template
+from orchestrator.data.variants import Images
+from orchestrator.errors import OrchestratorError
+from orchestrator.plan.steps import Part
+from orchestrator.storage import Store
+
+_ERROR = "error"
+
+Numbered = tuple[int, Chunk]
+"""A chunk, and the place of its data set in the job."""
 
 
-@dataclass(frozen=True, slots=True)
-class RenderSpec:
-    """What a rendering task needs beside its rows; a few hundred bytes."""
-
-    coder: ImageCoder
-    media_dir: Path
-
-
-def render(requests: pa.Table, *, spec: RenderSpec) -> pa.Table:
+def render(requests: pa.Table, *, spec: Renderer) -> pa.Table:
     """Render requested micro-batches, one row in, one row out."""
-    return render_table(requests, spec.coder, spec.media_dir)
+    return render_table(requests, spec)
 
 
 @ray.remote(max_retries=3)  # type: ignore[untyped-decorator]
-def render_alone(request: pa.Table, spec: RenderSpec) -> pa.Table:
+def render_alone(request: pa.Table, spec: Renderer) -> pa.Table:
     """Render one micro-batch outside of any pipeline."""
     return render(request, spec=spec)
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSpec:
-    """What an indexing task needs beside its records; hashable: a process loads once."""
+    """What an indexing task needs beside its chunks; hashable: a process loads once."""
 
-    source: str
-    media_dir: Path
+    sources: tuple[DataSource, ...]
+    roots: tuple[str, ...]
+    hosts: tuple[str, ...]
     model: str
     revision: str | None
-    images: ImageBudget
+    budget: ImageBudget
+    videos: VideoBudget
     micro_tokens: int
+    blobs: str
+    """URL of the store for content that came in rows."""
+
+    images: Images = "all"
 
     @classmethod
-    def of(cls, job: Job, source: str, media_dir: str) -> "IndexSpec":
-        """The part of a resolved job that its index depends on."""
+    def of(cls, job: Job, part: Part, images: Images = "all") -> "IndexSpec":
+        """What a part of a resolved job depends on."""
         return cls(
-            source=source,
-            media_dir=Path(media_dir),
+            sources=job.data.training if part == "train" else job.data.held_out,
+            roots=job.data.roots,
+            hosts=job.data.hosts,
             model=job.model.path,
             revision=job.model.revision,
-            images=job.images,
+            budget=job.images,
+            videos=job.videos,
             micro_tokens=job.train.micro_tokens,
+            blobs=Store.open(job.storage.path).child("media/inline").url,
+            images=images,
         )
 
-    @lru_cache(maxsize=4)  # noqa: B019 - the specs of a process are few and live as long as it
-    def settings(self) -> MeasureSettings:
+    @lru_cache(maxsize=64)  # noqa: B019 - the specs of a process are few and live as long as it
+    def settings(self, source: int = 0) -> MeasureSettings:
         """Load the tokenizer and the processor's arithmetic: seconds, once a process."""
         from orchestrator.data.chat import ChatEncoder  # noqa: PLC0415 - keeps rendering light
         from orchestrator.models.loading import load_tokenizer  # noqa: PLC0415
         from orchestrator.models.processor import image_coder  # noqa: PLC0415
 
+        if source:
+            first = self.settings()
+            coder, chat = first.coder, first.chat
+        else:
+            coder = image_coder(self.model, self.budget, self.revision)
+            chat = ChatEncoder(load_tokenizer(self.model, self.revision))
+        given = self.sources[source]
         return MeasureSettings(
-            source=self.source,
-            media_dir=self.media_dir,
-            coder=image_coder(self.model, self.images, self.revision),
-            chat=ChatEncoder(load_tokenizer(self.model, self.revision)),
-            max_images=self.images.max_images,
+            places=Places(given.media_folder, self.roots, self.hosts),
+            kinds=media_kinds(self.budget, self.videos),
+            coder=coder,
+            chat=chat,
+            max_images=self.budget.max_images,
+            select=self.budget.select,
             micro_tokens=self.micro_tokens,
+            template=load_template(given.template) if given.template else None,
+            images="first" if self.images == "first" else "all",
+            blobs=Store.open(self.blobs),
         )
 
+    def renderer(self) -> Renderer:
+        """What renders the samples of the index."""
+        found = self.settings()
+        return Renderer(coder=found.coder, kinds=found.kinds)
 
-def measure(records: pa.Table, *, spec: IndexSpec) -> pa.Table:
-    """Measure a block of records."""
-    return measure_table(records, spec.settings())
+
+def measure(numbers: pa.Table, *, chunks: Sequence[Numbered], spec: IndexSpec) -> pa.Table:
+    """Measure chunks, given by their numbers: one number, one block of rows.
+
+    An error of ours comes back as a block of its own, for ``measured_rows`` to raise: Ray Data
+    keeps of an error nothing but its text.
+    """
+    tables = [ROWS_SCHEMA.empty_table()]
+    try:
+        for number in numbers.column("chunk").to_pylist():
+            source, chunk = chunks[number]
+            rows = measure_records(
+                list(read_chunk(chunk)), chunk.file, spec.settings(source), source=source
+            )
+            tables.append(rows_to_table(rows, source))
+    except OrchestratorError as error:
+        return pa.table({_ERROR: [type(error).__name__], "args": [list(map(str, error.args))]})
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def measured_rows(block: pa.Table) -> pa.Table:
+    """What ``measure`` gave, if it gave rows.
+
+    Raises:
+        OrchestratorError: The error that it met.
+    """
+    if _ERROR in block.column_names:
+        kind = getattr(errors, block.column(_ERROR)[0].as_py())
+        raise kind(*block.column("args")[0].as_py())
+    return block

@@ -142,12 +142,13 @@ class Batches:
         address = plan.address(micro)
         batch = MicroBatch.from_table(self.client.fetch_table(part, address))
         found = sorted([*batch.samples, *(fault.sample for fault in batch.faults)])
-        planned = {
+        # Sorted and not a set: a data set of weight 2 may have a sample here twice.
+        planned = sorted(
             sample
             for sample in plan.micros[micro].samples
-            if part == "eval" or (plan.epoch, sample) not in self.left_out
-        }
-        if batch.address != address or set(found) != planned:
+            if part == "eval" or (plan.epoch, plan.step, sample) not in self.left_out
+        )
+        if batch.address != address or found != planned:
             raise JobError(
                 f"asked for micro-batch {tuple(address)} and got {tuple(batch.address)} "
                 f"with samples {found}",

@@ -1,5 +1,6 @@
 """The whole job file."""
 
+import re
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -9,12 +10,18 @@ from orchestrator.config.data import DataConfig, DataSource
 from orchestrator.config.images import ImageBudget
 from orchestrator.config.lora import LoraConfig
 from orchestrator.config.model import ModelConfig
-from orchestrator.config.places import absolute, absolute_if_folder, absolute_uri
+from orchestrator.config.places import (
+    absolute,
+    absolute_if_file,
+    absolute_if_folder,
+    absolute_uri,
+)
 from orchestrator.config.scale import ScaleConfig
 from orchestrator.config.section import Section
 from orchestrator.config.storage import StorageConfig
 from orchestrator.config.tracking import TrackingConfig
 from orchestrator.config.train import TrainConfig
+from orchestrator.config.videos import VideoBudget
 
 S = TypeVar("S", bound=Section)
 
@@ -38,6 +45,9 @@ class Job(Section):
     images: ImageBudget = ImageBudget()
     """What images may cost."""
 
+    videos: VideoBudget = VideoBudget()
+    """What is taken from a video."""
+
     lora: LoraConfig = LoraConfig()
     """The adapter."""
 
@@ -59,23 +69,42 @@ class Job(Section):
         URLs stay as they are, and so does a model path that is no folder there: it is a hub
         id. ``media_dir`` is filled in. Resolving twice changes nothing.
         """
-        held_out = self.data.eval and _resolved_source(self.data.eval, cwd)
         return self.model_copy(
             update={
                 "model": _with(self.model, path=absolute_if_folder(self.model.path, cwd)),
-                "data": DataConfig(train=_resolved_source(self.data.train, cwd), eval=held_out),
+                "data": _resolved_data(self.data, cwd),
                 "tracking": _with(self.tracking, uri=absolute_uri(self.tracking.uri, cwd)),
                 "storage": _with(self.storage, path=absolute(self.storage.path, cwd)),
             }
         )
 
 
+def _resolved_data(data: DataConfig, cwd: Path) -> DataConfig:
+    held_out = tuple(_resolved_source(source, cwd) for source in data.held_out)
+    return data.model_copy(
+        update={
+            "train": tuple(_resolved_source(source, cwd) for source in data.training),
+            "eval": held_out or None,
+            "roots": tuple(absolute(root, cwd) for root in data.roots),
+        }
+    )
+
+
 def _resolved_source(source: DataSource, cwd: Path) -> DataSource:
     path = absolute(source.path, cwd)
-    if source.media_dir is None:
-        return _with(source, path=path, media_dir=DataSource(path=path).media_folder)
-    return _with(source, path=path, media_dir=absolute(source.media_dir, cwd))
+    folder = source.media_dir or _media_folder(path)
+    template = source.template and absolute_if_file(source.template, cwd)
+    return _with(source, path=path, media_dir=absolute(folder, cwd), template=template)
 
 
-def _with(section: S, **changes: str) -> S:
+def _media_folder(path: str) -> str:
+    """Where images lie beside data: in its folder, or in the folder that it is."""
+    fixed = re.split(r"[*?\[]", path)[0]
+    if fixed != path:
+        return fixed.rpartition("/")[0]
+    is_folder = path.endswith("/") or Path(path).is_dir()
+    return path.rstrip("/") if is_folder else DataSource(path=path).media_folder
+
+
+def _with(section: S, **changes: str | None) -> S:
     return section.model_copy(update=changes)

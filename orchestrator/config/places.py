@@ -22,6 +22,12 @@ def absolute_if_folder(place: str, cwd: Path) -> str:
     return path if Path(path).is_dir() else place
 
 
+def absolute_if_file(place: str, cwd: Path) -> str:
+    """The file's absolute path where there is one; else ``place``, which is then a name."""
+    path = absolute(place, cwd)
+    return path if Path(path).is_file() else place
+
+
 def absolute_uri(uri: str, cwd: Path) -> str:
     """An MLflow URI whose SQLite file, if it names one, is seen from ``cwd``."""
     if uri.startswith(_SQLITE) and ":memory:" not in uri:

@@ -16,6 +16,7 @@ COMPARE = "Compare jobs/demo.yaml"
 FieldPath = tuple[str | int, ...]
 
 _SHOULD_BE = "input should be "
+_TAGS = {"one", "many"}
 
 # A job file is YAML: its readers know sections and lists.
 _YAML_WORDS = {"an object": "a section", "a valid array": "a list"}
@@ -70,7 +71,8 @@ def hint_for_unknown(path: FieldPath) -> str:
     in another section; then all that the section has.
     """
     real = [field for field, _ in sections_by_path()]
-    neighbours = [str(field[-1]) for field in real if field[:-1] == path[:-1]]
+    section = _without_numbers(path)[:-1]
+    neighbours = [str(field[-1]) for field in real if field[:-1] == section]
     close = difflib.get_close_matches(str(path[-1]), neighbours, n=1)
     close += [dotted(field) for field in real if field[-1] == path[-1]]
     if close:
@@ -79,21 +81,25 @@ def hint_for_unknown(path: FieldPath) -> str:
 
 
 def _section_type(annotation: object) -> type[BaseModel] | None:
-    for kind in (annotation, *get_args(annotation)):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-    return None
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_section_type, get_args(annotation))), None)
 
 
 def _real_path(detail: ErrorDetails) -> FieldPath:
     """The location without the tags that pydantic adds for the alternatives of a union."""
-    location = tuple(detail["loc"])
+    location = tuple(part for part in detail["loc"] if part not in _TAGS)
     if detail["type"] == "extra_forbidden":
         return location
     fields = dict(sections_by_path())
-    while location and not isinstance(location[-1], int) and location not in fields:
+    while location and _without_numbers(location) not in fields:
         location = location[:-1]
     return location
+
+
+def _without_numbers(path: FieldPath) -> FieldPath:
+    """A field's path whatever its place in a list."""
+    return tuple(part for part in path if not isinstance(part, int))
 
 
 def _message(detail: ErrorDetails, path: FieldPath) -> str:

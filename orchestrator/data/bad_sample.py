@@ -23,6 +23,10 @@ class BadSampleError(Exception):
         return str(self.args[1])
 
 
+class MissingMediumError(BadSampleError):
+    """A medium is not there. When it was there at indexing, the run stops instead."""
+
+
 @dataclass(frozen=True, slots=True)
 class BadRow:
     """One line of the quarantine ledger."""
@@ -38,3 +42,8 @@ class BadRow:
 
     reason: str
     remedy: str
+    urls: tuple[str, ...] = ()
+    """Where its media are: should they change, the row is looked at again."""
+
+    media_keys: tuple[str, ...] = ()
+    """The state of each; blank for what is not there."""

@@ -10,9 +10,9 @@ Letters: L text tokens and image slots of a sample.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, takewhile
+from itertools import chain, takewhile
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,26 @@ import numpy.typing as npt
 from orchestrator.data.bad_sample import BadSampleError
 from orchestrator.data.conversation import Conversation, MediaRef, Text, Turn
 from orchestrator.data.rows import IMAGE_SLOT
+from orchestrator.data.scaffold import (
+    CLOSE,
+    OPEN,
+    STAND_IN,
+    TEXT,
+    Recipe,
+    Run,
+    Shape,
+    Special,
+    answer_numbers,
+    messages,
+    recipe,
+    refuse_changed_order,
+    refuse_lost_pictures,
+    shape_of,
+    stand_ins,
+)
 from orchestrator.errors import ModelError
 
-# Private-use characters: no template holds them, and people's text is not in yet when we look.
-_OPEN, _CLOSE = "\ue000", "\ue001"
-_STAND_IN = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+_MOST_SCAFFOLDS = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,27 +54,10 @@ class Encoded:
     """True on the assistant's answers and their end tokens; never on the first token."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Text between two special tokens, people's words in place."""
-
-    text: str
-    spans: tuple[tuple[int, int], ...]
-    """Where answers are in it, in characters."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Special:
-    """A special token that the template wrote."""
-
-    token: str
-    is_label: bool
-
-
 class ChatEncoder:
     """A tokenizer with its chat template, checked once against the stock way.
 
-    Holds nothing that changes; one instance serves one thread, as the tokenizer does.
+    One instance serves one thread, as the tokenizer does.
 
     Raises:
         ModelError: The tokenizer has no chat template, or one that we cannot follow.
@@ -74,6 +72,8 @@ class ChatEncoder:
         }
         self._added_ids: dict[str, int] = added
         self._where = str(tokenizer.name_or_path)
+        # Data sets hold few shapes of conversation, and rendering one is the slowest part.
+        self._scaffolds: dict[Shape, tuple[Recipe | Special, ...]] = {}
         self._refuse_unusable()
         self._split = re.compile("|".join(map(re.escape, sorted(added, key=len, reverse=True))))
         self._header = self._find_header()
@@ -88,22 +88,49 @@ class ChatEncoder:
         Raises:
             BadSampleError: The template leaves out a turn, or nothing carries loss.
         """
-        pieces = list(self._pieces(conversation))
-        runs = [piece for piece in pieces if isinstance(piece, _Run)]
-        tokenised = iter(self._tokenise(runs))
+        (found,) = self.encode_all([conversation])
+        if isinstance(found, BadSampleError):
+            raise found
+        return found
+
+    def encode_all(
+        self, conversations: Sequence[Conversation]
+    ) -> list[Encoded | BadSampleError]:
+        """Tokenise conversations, all in one call of the tokenizer; see ``encode``."""
+        cut = [self._cut(conversation) for conversation in conversations]
+        good = chain.from_iterable(one for one in cut if not isinstance(one, BadSampleError))
+        runs = [piece for piece in good if isinstance(piece, Run)]
+        tokenised = self._tokenise(runs)
+        return [
+            pieces if isinstance(pieces, BadSampleError) else self._joined(pieces, tokenised)
+            for pieces in cut
+        ]
+
+    def _cut(self, conversation: Conversation) -> "list[Run | Special] | BadSampleError":
+        try:
+            return list(self._pieces(conversation))
+        except BadSampleError as error:
+            return error
+
+    def _joined(
+        self,
+        pieces: "list[Run | Special]",
+        tokenised: Iterator[tuple[list[int], list[bool]]],
+    ) -> Encoded | BadSampleError:
         ids: list[int] = []
         labels: list[bool] = []
         for piece in pieces:
-            if isinstance(piece, _Run):
+            if isinstance(piece, Run):
                 run_ids, run_labels = next(tokenised)
                 ids += run_ids
                 labels += run_labels
             else:
                 ids.append(self._id(piece.token))
                 labels.append(piece.is_label)
-        encoded = Encoded(np.array(ids, dtype=np.int32), np.array(labels, dtype=np.bool_))
-        _check(encoded, num_images=len(conversation.media))
-        return encoded
+        if not any(labels):
+            return BadSampleError("no label token", "Add the answer that is to be learned")
+        assert not labels[0], "nothing comes before the first token to predict it from"
+        return Encoded(np.array(ids, dtype=np.int32), np.array(labels, dtype=np.bool_))
 
     def fingerprint(self) -> str:
         """SHA-256 of everything that ids depend on: vocabulary, template, image token."""
@@ -117,26 +144,52 @@ class ChatEncoder:
     def _id(self, token: str) -> int:
         return IMAGE_SLOT if token == self._image_token else self._added_ids[token]
 
-    def _pieces(self, conversation: Conversation) -> Iterator[_Run | _Special]:
-        """Cut the rendered conversation at the special tokens that the template wrote."""
+    def _pieces(self, conversation: Conversation) -> Iterator[Run | Special]:
+        """Put people's words between the special tokens that the template wrote."""
         texts = [part.text for part in conversation.parts() if isinstance(part, Text)]
-        scaffold = self._render(conversation)
-        _refuse_changed_order(scaffold, len(texts))
-        answers = self._answers(scaffold, conversation)
+        for piece in self._scaffold(shape_of(conversation.turns)):
+            if isinstance(piece, Special):
+                yield piece
+            elif run := piece.filled(texts):
+                yield run
+
+    def _scaffold(self, shape: Shape) -> tuple[Recipe | Special, ...]:
+        """What the template writes around texts and pictures.
+
+        Raises:
+            BadSampleError: The template leaves out a turn or a picture, or ends no answer.
+        """
+        found = self._scaffolds.get(shape)
+        if found is None:
+            rendered = self._render(shape)
+            kinds = [kind for _, kinds in shape for kind in kinds]
+            refuse_changed_order(rendered, kinds.count(TEXT))
+            refuse_lost_pictures(
+                rendered.count(self._image_token), len(kinds) - kinds.count(TEXT)
+            )
+            found = tuple(self._recipes(rendered, self._answers(rendered, shape)))
+            if len(self._scaffolds) >= _MOST_SCAFFOLDS:
+                self._scaffolds.clear()
+            self._scaffolds[shape] = found
+        return found
+
+    def _recipes(
+        self, rendered: str, answers: list[tuple[int, int]]
+    ) -> Iterator[Recipe | Special]:
         start = 0
-        for match in self._split.finditer(scaffold):
-            yield from _run(scaffold, (start, match.start()), texts, answers)
+        for match in self._split.finditer(rendered):
+            yield recipe(rendered, (start, match.start()), answers)
             # An answer's span ends behind its end token, so that token lies inside.
             is_label = any(low <= match.start() < high for low, high in answers)
-            yield _Special(match.group(), is_label and match.group() != self._image_token)
+            yield Special(match.group(), is_label and match.group() != self._image_token)
             start = match.end()
-        yield from _run(scaffold, (start, len(scaffold)), texts, answers)
+        yield recipe(rendered, (start, len(rendered)), answers)
 
-    def _answers(self, scaffold: str, conversation: Conversation) -> list[tuple[int, int]]:
+    def _answers(self, scaffold: str, shape: Shape) -> list[tuple[int, int]]:
         """Find where the answers are in the scaffold: from the header to the end token."""
-        found = {int(match.group(1)): match.span() for match in _STAND_IN.finditer(scaffold)}
+        found = {int(match.group(1)): match.span() for match in STAND_IN.finditer(scaffold)}
         spans = []
-        for first, last in _answer_numbers(conversation):
+        for first, last in answer_numbers(shape):
             # Not before the words of whoever spoke last: they would count as the answer's.
             spoken = found[first - 1][1] if first else 0
             start = scaffold.rfind(self._header, spoken, found[first][0])
@@ -149,7 +202,7 @@ class ChatEncoder:
             spans.append((start + len(self._header), end.end()))
         return spans
 
-    def _tokenise(self, runs: list[_Run]) -> Iterator[tuple[list[int], list[bool]]]:
+    def _tokenise(self, runs: list[Run]) -> Iterator[tuple[list[int], list[bool]]]:
         if not runs:
             return
         encoded = self._tokenizer(
@@ -163,16 +216,17 @@ class ChatEncoder:
         pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
         for run, (ids, offsets) in zip(runs, pairs, strict=True):
             # A token that starts in the header is its own, even if it reaches into the answer.
-            yield (
-                ids,
-                [any(low <= start < high for low, high in run.spans) for start, _ in offsets],
+            spans = run.spans
+            labels = (
+                [any(low <= start < high for low, high in spans) for start, _ in offsets]
+                if spans
+                else [False] * len(ids)
             )
+            yield ids, labels
 
-    def _render(
-        self, conversation: Conversation, *, add_generation_prompt: bool = False
-    ) -> str:
+    def _render(self, shape: Shape, *, add_generation_prompt: bool = False) -> str:
         rendered = self._tokenizer.apply_chat_template(
-            _messages(conversation.turns, _stand_ins()),
+            messages(shape, stand_ins()),
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
         )
@@ -180,11 +234,11 @@ class ChatEncoder:
 
     def _find_header(self) -> str:
         """Find what the template writes before an answer, by having it write one."""
-        ask = Conversation("probe", (Turn("user", (Text("ask"),)),))
-        told = Conversation("probe", (*ask.turns, Turn("assistant", (Text("tell"),))))
+        ask: Shape = (("user", (TEXT,)),)
+        told: Shape = (*ask, ("assistant", (TEXT,)))
         asked, prompted = self._render(ask), self._render(ask, add_generation_prompt=True)
         # A prompt may go on (thinking models open a thought): the header is what both share.
-        before_answer = self._render(told).partition(f"{_OPEN}1{_CLOSE}")[0]
+        before_answer = self._render(told).partition(f"{OPEN}1{CLOSE}")[0]
         header = _shared_start(prompted, before_answer)[len(asked) :]
         if not before_answer.startswith(asked) or not self._split.search(header):
             raise ModelError(
@@ -213,7 +267,9 @@ class ChatEncoder:
     def _refuse_unlike_stock(self) -> None:
         """Compare with the stock way once, so that no unforeseen template goes unnoticed."""
         stock = self._tokenizer.apply_chat_template(
-            _messages(_PROBE.turns, _own_texts(_PROBE.turns)), tokenize=True, return_dict=False
+            messages(shape_of(_PROBE.turns), _own_texts(_PROBE.turns)),
+            tokenize=True,
+            return_dict=False,
         )
         ids_L = self.encode(_PROBE).ids_L
         ours = np.where(ids_L == IMAGE_SLOT, self._added_ids[self._image_token], ids_L)
@@ -242,88 +298,5 @@ def _shared_start(one: str, other: str) -> str:
     return "".join(character for character, _ in same)
 
 
-def _stand_ins() -> Iterator[str]:
-    number = 0
-    while True:
-        yield f"{_OPEN}{number}{_CLOSE}"
-        number += 1
-
-
 def _own_texts(turns: Iterable[Turn]) -> Iterator[str]:
     return (part.text for turn in turns for part in turn.parts if isinstance(part, Text))
-
-
-def _messages(turns: Iterable[Turn], texts: Iterator[str]) -> list[dict[str, Any]]:
-    """Write turns as the template reads them, taking each text part's words from ``texts``."""
-    return [
-        {
-            "role": turn.role,
-            "content": [
-                {"type": "text", "text": next(texts)}
-                if isinstance(part, Text)
-                else {"type": part.kind}
-                for part in turn.parts
-            ],
-        }
-        for turn in turns
-    ]
-
-
-def _answer_numbers(conversation: Conversation) -> Iterator[tuple[int, int]]:
-    """Give the first and last text part of each assistant turn, counted over all turns."""
-    number = 0
-    for turn in conversation.turns:
-        num_texts = sum(isinstance(part, Text) for part in turn.parts)
-        if turn.role == "assistant" and num_texts:
-            yield number, number + num_texts - 1
-        number += num_texts
-
-
-def _run(
-    scaffold: str,
-    bounds: tuple[int, int],
-    texts: list[str],
-    answers: list[tuple[int, int]],
-) -> Iterator[_Run]:
-    """Put people's words in place between two special tokens, and move the answers' bounds."""
-    start, end = bounds
-    marks = {start, end}
-    marks |= {mark for span in answers for mark in span if start < mark < end}
-    moved = {start: 0}
-    words = ""
-    for low, high in pairwise(sorted(marks)):
-        words += _STAND_IN.sub(lambda match: texts[int(match.group(1))], scaffold[low:high])
-        moved[high] = len(words)
-    if words:
-        yield _Run(words, tuple(_inside(answers, bounds, moved)))
-
-
-def _inside(
-    answers: list[tuple[int, int]], bounds: tuple[int, int], moved: dict[int, int]
-) -> Iterator[tuple[int, int]]:
-    for low, high in answers:
-        clipped = max(low, bounds[0]), min(high, bounds[1])
-        if clipped[0] < clipped[1]:
-            yield moved[clipped[0]], moved[clipped[1]]
-
-
-def _refuse_changed_order(scaffold: str, num_texts: int) -> None:
-    if [int(match.group(1)) for match in _STAND_IN.finditer(scaffold)] != list(
-        range(num_texts)
-    ):
-        raise BadSampleError(
-            "the chat template leaves out or repeats a turn",
-            "Alternate user and assistant turns, and keep to roles that the model knows",
-        )
-
-
-def _check(encoded: Encoded, num_images: int) -> None:
-    num_slots = int(np.count_nonzero(encoded.ids_L == IMAGE_SLOT))
-    if num_slots != num_images:
-        raise BadSampleError(
-            f"the chat template places {num_slots} of {num_images} images",
-            "Move images to the user's turns",
-        )
-    if not encoded.labels_L.any():
-        raise BadSampleError("no label token", "Add the answer that is to be learned")
-    assert not encoded.labels_L[0], "nothing comes before the first token to predict it from"

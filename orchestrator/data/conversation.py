@@ -1,21 +1,41 @@
 """A conversation over images, whatever file it came from."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Role = Literal["user", "assistant", "system", "tool"]
-Kind = Literal["image"]
 
 
 @dataclass(frozen=True, slots=True)
 class MediaRef:
-    """Where a picture is, not what is in it."""
+    """Where an image or a video is, or what is in it where the row itself carries that."""
 
     uri: str
-    """Path as the data file gives it: relative to ``media_dir``, or absolute inside it."""
+    """As the data file gives it; a short name for messages where ``content`` is there."""
 
-    kind: Kind = "image"
+    kind: str = "image"
+    """Names a ``Medium``."""
+
+    offset: int = 0
+    """Where the content begins in what ``uri`` names, in bytes."""
+
+    length: int | None = None
+    """Bytes of the content; None: all there are."""
+
+    content: bytes | None = field(default=None, repr=False)
+    """What the row itself carried."""
+
+    is_own: bool = False
+    """True where a reader of ours wrote ``uri`` and not the row: nothing to be wary of."""
+
+    name: str = field(default="", compare=False)
+    """What messages call it, where ``uri`` would tell a person nothing."""
+
+    @property
+    def shown_as(self) -> str:
+        """What messages call it."""
+        return self.name or self.uri
 
 
 @dataclass(frozen=True, slots=True)

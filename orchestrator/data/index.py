@@ -7,8 +7,9 @@ Letters: N samples; L text tokens and image slots of a sample.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,10 +24,20 @@ from orchestrator.data.index_writer import (
     ROWS_A_BATCH,
     IndexWriter,
 )
-from orchestrator.data.rows import RenderRow
+from orchestrator.data.places.location import Location
+from orchestrator.data.rows import RenderMedium, RenderRow
 from orchestrator.errors import DataError
 
 SUMMARY = "index.json"
+_MEDIA_COLUMNS = (
+    "kinds",
+    "urls",
+    "offsets",
+    "lengths",
+    "pictures",
+    "target_heights",
+    "target_widths",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,12 @@ class Summary:
     """Of everything it was made from."""
 
     source: str
+    """The data files' places, as the job names them."""
+
     num_samples: int
+    by_source: tuple[int, ...]
+    """Usable samples of each of the job's data sets, which lie one after the other."""
+
     num_bad: int
     """Rows in the quarantine ledger."""
 
@@ -72,22 +88,15 @@ class Index:
         if not (folder / SUMMARY).exists():
             raise DataError("holds no index", str(folder), "Build it: orchestrator index")
         try:
-            return cls(folder, Summary(**json.loads((folder / SUMMARY).read_bytes())))
-        except (OSError, ValueError, TypeError) as error:
+            fields = json.loads((folder / SUMMARY).read_bytes())
+            summary = Summary(**{**fields, "by_source": tuple(fields["by_source"])})
+            return cls(folder, summary)
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise DataError(
                 f"holds an index that cannot be read ({error})",
                 str(folder),
                 "Build it again: orchestrator index",
             ) from error
-
-    @classmethod
-    def find(cls, folder: Path, fingerprint: str) -> Self | None:
-        """Open the index if there is one and it was made from the same; else None."""
-        try:
-            index = cls.open(folder)
-        except DataError:
-            return None
-        return index if index.summary.fingerprint == fingerprint else None
 
     @property
     def num_samples(self) -> int:
@@ -105,16 +114,12 @@ class Index:
         assert 0 <= number < self.num_samples, f"sample {number} of {self.num_samples}"
         batch = self._rows.get_batch(number // ROWS_A_BATCH)
         place = number % ROWS_A_BATCH
-        heights, widths = (
-            batch.column(f"target_{name}")[place] for name in ("heights", "widths")
-        )
         return RenderRow(
             sample=number,
             id=batch.column("id")[place].as_py(),
             ids_L=batch.column("ids_L")[place].values.to_numpy(),
             labels_L=batch.column("labels_L")[place].values.to_numpy(zero_copy_only=False),
-            uris=tuple(batch.column("uris")[place].as_py()),
-            targets=tuple(zip(heights.as_py(), widths.as_py(), strict=True)),
+            media=tuple(_media(batch, place)),
         )
 
     def rows(self, samples: Sequence[int]) -> list[RenderRow]:
@@ -123,21 +128,28 @@ class Index:
 
 
 def write_index(
-    folder: Path, blocks: Iterable[pa.Table], *, source: str, fingerprint: str
+    folder: Path,
+    blocks: Iterable[pa.Table],
+    *,
+    source: str,
+    num_sources: int = 1,
+    fingerprint: str,
 ) -> Index:
     """Write an index from blocks of rows as they come; never holds more than a few of them.
 
     Args:
         folder: Where to; what an earlier index left there is replaced.
-        blocks: Tables as ``rows_to_table`` makes them, in the order of the data file.
-        source: The data file.
-        fingerprint: Of everything that the rows were made from.
+        blocks: Tables as ``rows_to_table`` makes them, in the order of the job's data sets,
+            their files, and the rows in those.
+        source: What it is made from, for people.
+        num_sources: The job's data sets.
+        fingerprint: Of everything that the rows are.
 
     Returns:
         The index, open.
 
     Raises:
-        DataError: Not one row is usable. The ledger is written all the same.
+        DataError: Not one row of a data set is usable. The ledger is written all the same.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SUMMARY).unlink(missing_ok=True)
@@ -149,7 +161,16 @@ def write_index(
         raise DataError(
             _nothing_usable(folder, counts.num_bad), source, "Mend the rows named there"
         )
-    summary = Summary(fingerprint=fingerprint, source=source, **asdict(counts))
+    by_source = tuple(counts.by_source.get(number, 0) for number in range(num_sources))
+    if 0 in by_source:
+        raise DataError(
+            f"data set {by_source.index(0) + 1} of {num_sources} has no row that can be used "
+            f"(see {folder / QUARANTINE})",
+            source,
+            "Mend its rows, or take it out of the job",
+        )
+    figures = {**asdict(counts), "by_source": by_source}
+    summary = Summary(fingerprint=fingerprint, source=source, **figures)
     written = folder / f"{SUMMARY}.new"
     written.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
     written.replace(folder / SUMMARY)
@@ -165,6 +186,18 @@ def _nothing_usable(folder: Path, num_bad: int) -> str:
         f"not one of {num_bad} rows can be used; row {first.row}: {first.reason} "
         f"(all in {folder / QUARANTINE})"
     )
+
+
+def _media(batch: pa.RecordBatch, place: int) -> Iterator[RenderMedium]:
+    """A sample's media, each with the targets of its own pictures."""
+    kinds, urls, offsets, lengths, pictures, heights, widths = (
+        batch.column(name)[place].as_py() for name in _MEDIA_COLUMNS
+    )
+    targets = zip(heights, widths, strict=True)
+    each = zip(kinds, urls, offsets, lengths, pictures, strict=True)
+    for kind, url, offset, length, num_pictures in each:
+        where = Location(url, offset, None if length < 0 else length)
+        yield RenderMedium(kind, where, tuple(islice(targets, num_pictures)))
 
 
 def _column(folder: Path, name: str) -> npt.NDArray[Any]:

@@ -5,7 +5,7 @@ Letters: N samples.
 
 import json
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -32,10 +32,27 @@ _SAMPLES_SCHEMA = pa.schema(
 _ROWS_SCHEMA = pa.schema(
     [
         ROWS_SCHEMA.field(name)
-        for name in ("id", "ids_L", "labels_L", "uris", "target_heights", "target_widths")
+        for name in (
+            "id",
+            "ids_L",
+            "labels_L",
+            "kinds",
+            "urls",
+            "offsets",
+            "lengths",
+            "pictures",
+            "target_heights",
+            "target_widths",
+        )
     ]
 )
-_BAD_COLUMNS = ["source", "row", "id", "reason", "remedy"]
+_BAD_COLUMNS = {
+    "file": "source",
+    "row": "row",
+    "id": "id",
+    "reason": "reason",
+    "remedy": "remedy",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +60,9 @@ class Counts:
     """Sums over what has been written."""
 
     num_samples: int = 0
+    by_source: dict[int, int] = field(default_factory=dict)
+    """Usable samples of each data set, by its place in the job."""
+
     num_bad: int = 0
     num_images: int = 0
     text_tokens: int = 0
@@ -70,7 +90,7 @@ class IndexWriter:
             for name, descr in COLUMNS.items()
         }
         self._pending = _ROWS_SCHEMA.empty_table()
-        self._last_row = 0
+        self._last_file, self._last_row = (0, ""), 0
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +113,8 @@ class IndexWriter:
         self._assert_ascending(block)
         is_good = pc.is_null(block.column("reason"))
         good, bad = block.filter(is_good), block.filter(pc.invert(is_good))
-        for row in bad.select(_BAD_COLUMNS).to_pylist():
+        ledger = bad.select(list(_BAD_COLUMNS)).rename_columns(list(_BAD_COLUMNS.values()))
+        for row in ledger.to_pylist():
             self._ledger.write(json.dumps(row, ensure_ascii=False) + "\n")
         if good.num_rows:
             self._samples.write_table(good.select(_SAMPLES_SCHEMA.names))
@@ -104,10 +125,13 @@ class IndexWriter:
         self.counts = _counted(self.counts, good, bad.num_rows)
 
     def _assert_ascending(self, block: pa.Table) -> None:
-        rows = [self._last_row, *block.column("row").to_pylist()]
         # Sample numbers are what the plan's order is made of: they may not depend on luck.
-        assert all(np.diff(rows) > 0), "blocks came out of the data file's order"
-        self._last_row = rows[-1]
+        columns = [block.column(name).to_pylist() for name in ("source", "file", "row")]
+        for source, file, row in zip(*columns, strict=True):
+            same = (source, file) == self._last_file
+            assert source >= self._last_file[0], "data sets came out of the job's order"
+            assert not same or row > self._last_row, "rows came out of the file's order"
+            self._last_file, self._last_row = (source, file), row
 
     def _write_batches(self, at_least: int) -> None:
         while self._pending.num_rows >= at_least:
@@ -150,12 +174,20 @@ def _counted(counts: Counts, good: pa.Table, num_bad: int) -> Counts:
     return replace(
         counts,
         num_samples=counts.num_samples + good.num_rows,
+        by_source=_added(counts.by_source, good.column("source")),
         num_bad=counts.num_bad + num_bad,
         num_images=counts.num_images
-        + int(pc.sum(pc.list_value_length(good.column("uris"))).as_py() or 0),
+        + int(pc.sum(pc.list_value_length(good.column("widths"))).as_py() or 0),
         text_tokens=counts.text_tokens + total("text_tokens"),
         image_tokens=counts.image_tokens + total("image_tokens"),
         label_tokens=counts.label_tokens + total("label_tokens"),
         patches=counts.patches + total("patches"),
         longest=max(counts.longest, pc.max(good.column("tokens")).as_py() or 0),
     )
+
+
+def _added(by_source: dict[int, int], sources: pa.ChunkedArray) -> dict[int, int]:
+    found = dict(by_source)
+    for entry in sources.value_counts().to_pylist():
+        found[entry["values"]] = found.get(entry["values"], 0) + entry["counts"]
+    return found

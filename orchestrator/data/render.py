@@ -3,24 +3,28 @@
 Loads no tokenizer. A broken picture empties its sample's slot and nothing else; a store that
 does not answer is raised, for whoever called to try again.
 
-Letters: S samples; L text tokens and image slots; I pictures; P patches; D bytes of a patch.
+Letters: S samples; L text tokens and image slots; M media; I pictures; P patches; D bytes of a
+patch.
 """
 
-from collections.abc import Sequence
-from itertools import pairwise
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from orchestrator.data.bad_sample import BadSampleError
+from orchestrator.data.bad_sample import BadSampleError, MissingMediumError
 from orchestrator.data.coder import ImageCoder
-from orchestrator.data.media import find, load
+from orchestrator.data.media.medium import Medium
 from orchestrator.data.micro_batch import Fault, MicroBatch, address_of
 from orchestrator.data.packed import pack, texts, unpack
-from orchestrator.data.rows import RenderRow
+from orchestrator.data.places.content import Content
+from orchestrator.data.places.location import Location
+from orchestrator.data.rows import RenderMedium, RenderRow
+from orchestrator.errors import StorageError
 from orchestrator.plan.steps import Address
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -28,16 +32,23 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 Patches = npt.NDArray[np.uint8]
 
 
-def render(
-    rows: Sequence[RenderRow], address: Address, coder: ImageCoder, media_dir: Path
-) -> MicroBatch:
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """What rendering needs beside its rows; a few hundred bytes."""
+
+    coder: ImageCoder
+    """The model family's, the one that the index was measured with."""
+
+    kinds: Mapping[str, Medium]
+
+
+def render(rows: Sequence[RenderRow], address: Address, renderer: Renderer) -> MicroBatch:
     """Render one micro-batch.
 
     Args:
         rows: Its samples, in the planned order.
         address: Where it belongs.
-        coder: The model family's, the one that the index was measured with.
-        media_dir: Where image paths start.
+        renderer: What pictures become.
 
     Returns:
         The micro-batch; samples with a broken picture are in its ``faults``.
@@ -51,15 +62,19 @@ def render(
     for row in rows:
         try:
             # All of a sample's pictures or none: a list, so that a fault leaves no half.
-            patches += [
-                coder.patches(load(find(uri, media_dir), target))
-                for uri, target in zip(row.uris, row.targets, strict=True)
-            ]
+            patches += list(
+                chain.from_iterable(_patches(medium, renderer) for medium in row.media)
+            )
+        except MissingMediumError as error:
+            raise StorageError(
+                f"{error.reason} since it was indexed", row.id, "Put it back, or index anew"
+            ) from error
         except BadSampleError as error:
             faults.append(Fault(row.sample, row.id, error.reason))
         else:
             present.append(row)
-    grids = [coder.grid(h, w) for row in present for h, w in row.targets]
+    targets = [target for row in present for one in row.media for target in one.targets]
+    grids = [renderer.coder.grid(h, w) for h, w in targets]
     return MicroBatch(
         address=address,
         samples=tuple(row.sample for row in present),
@@ -68,21 +83,41 @@ def render(
         ids_L=_joined([row.ids_L for row in present], np.int32),
         labels_L=_joined([row.labels_L for row in present], np.bool_),
         lengths_S=np.array([len(row.ids_L) for row in present], dtype=np.int32),
-        images_S=np.array([len(row.uris) for row in present], dtype=np.int32),
+        images_S=np.array([num_pictures(row) for row in present], dtype=np.int32),
         grids_I3=np.array(grids, dtype=np.int32).reshape(-1, 3),
         patches_PD=np.concatenate(patches) if patches else np.zeros((0, 0), dtype=np.uint8),
     )
 
 
-def render_table(table: pa.Table, coder: ImageCoder, media_dir: Path) -> pa.Table:
+def num_pictures(row: RenderRow) -> int:
+    """Pictures of a sample, each a slot in its text."""
+    return sum(len(medium.targets) for medium in row.media)
+
+
+def _patches(medium: RenderMedium, renderer: Renderer) -> Iterator[Patches]:
+    content = Content(_name(medium.location), medium.location, medium.kind)
+    for pixels_HWC in renderer.kinds[medium.kind].load(content, medium.targets):
+        yield renderer.coder.patches(pixels_HWC)
+
+
+def _name(place: Location) -> str:
+    """What messages call a medium: a file, or a run of bytes in one."""
+    file = place.url.rpartition("/")[2]
+    if place.length is None:
+        return file
+    return f"{file}, bytes {place.offset} to {place.offset + place.length}"
+
+
+def render_table(table: pa.Table, renderer: Renderer) -> pa.Table:
     """Render a request: one row in, one row out. See ``render``."""
-    return render(request_rows(table), address_of(table), coder, media_dir).to_table()
+    return render(request_rows(table), address_of(table), renderer).to_table()
 
 
 def request_table(address: Address, rows: Sequence[RenderRow]) -> pa.Table:
     """Ask for a micro-batch: a table of one row with all that rendering needs."""
     epoch, step, micro = address
-    targets = [target for row in rows for target in row.targets]
+    media = [medium for row in rows for medium in row.media]
+    targets = [target for medium in media for target in medium.targets]
     return pa.table(
         {
             "epoch": pa.array([epoch], pa.int64()),
@@ -93,8 +128,13 @@ def request_table(address: Address, rows: Sequence[RenderRow]) -> pa.Table:
             "ids_L": pack(_joined([row.ids_L for row in rows], np.int32)),
             "labels_L": pack(_joined([row.labels_L for row in rows], np.bool_)),
             "lengths_S": pack(np.array([len(row.ids_L) for row in rows], dtype=np.int32)),
-            "uris": texts(tuple(uri for row in rows for uri in row.uris)),
-            "images_S": pack(np.array([len(row.uris) for row in rows], dtype=np.int32)),
+            "media_S": pack(np.array([len(row.media) for row in rows], dtype=np.int32)),
+            "kinds": texts(tuple(medium.kind for medium in media)),
+            "urls": texts(tuple(medium.location.url for medium in media)),
+            "ranges_M2": pack(np.array([_range(medium) for medium in media], dtype=np.int64)),
+            "pictures_M": pack(
+                np.array([len(medium.targets) for medium in media], dtype=np.int32)
+            ),
             "targets_I2": pack(np.array(targets, dtype=np.int32)),
         }
     )
@@ -103,24 +143,45 @@ def request_table(address: Address, rows: Sequence[RenderRow]) -> pa.Table:
 def request_rows(table: pa.Table) -> list[RenderRow]:
     """Read the rows that ``request_table`` wrote."""
     assert table.num_rows == 1, "one request is one row"
-    ids, uris = (table.column(name)[0].as_py() for name in ("ids", "uris"))
+    media = _request_media(table)
     ids_L = unpack(table, "ids_L", np.int32)
     labels_L = unpack(table, "labels_L", np.bool_)
-    targets = [(h, w) for h, w in unpack(table, "targets_I2", np.int32).reshape(-1, 2).tolist()]
     samples = unpack(table, "samples_S", np.int64).tolist()
     tokens = _slices(unpack(table, "lengths_S", np.int32))
-    images = _slices(unpack(table, "images_S", np.int32))
+    shares = _slices(unpack(table, "media_S", np.int32))
+    ids = table.column("ids")[0].as_py()
     return [
         RenderRow(
             sample=sample,
             id=row_id,
             ids_L=ids_L[token],
             labels_L=labels_L[token],
-            uris=tuple(uris[image]),
-            targets=tuple(targets[image]),
+            media=tuple(media[share]),
         )
-        for sample, row_id, token, image in zip(samples, ids, tokens, images, strict=True)
+        for sample, row_id, token, share in zip(samples, ids, tokens, shares, strict=True)
     ]
+
+
+def _request_media(table: pa.Table) -> list[RenderMedium]:
+    targets = [(h, w) for h, w in unpack(table, "targets_I2", np.int32).reshape(-1, 2).tolist()]
+    kinds, urls = (table.column(name)[0].as_py() for name in ("kinds", "urls"))
+    ranges = unpack(table, "ranges_M2", np.int64).reshape(-1, 2).tolist()
+    pictures = _slices(unpack(table, "pictures_M", np.int32))
+    return [
+        RenderMedium(
+            kind,
+            Location(url, offset, None if length < 0 else length),
+            tuple(targets[picture]),
+        )
+        for kind, url, (offset, length), picture in zip(
+            kinds, urls, ranges, pictures, strict=True
+        )
+    ]
+
+
+def _range(medium: RenderMedium) -> tuple[int, int]:
+    place = medium.location
+    return place.offset, -1 if place.length is None else place.length
 
 
 def _slices(counts_S: npt.NDArray[np.int32]) -> list[slice]:

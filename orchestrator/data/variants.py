@@ -4,118 +4,38 @@ A figure that does not fall when the pictures are swapped was not read off the p
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, assert_never
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
-from orchestrator.data.bad_sample import BadSampleError
-from orchestrator.data.conversation import Conversation, MediaRef, Part, Turn
-from orchestrator.data.placing import parse
-from orchestrator.data.sources import Record
+from orchestrator.data.bad_sample import BadRow
+from orchestrator.data.conversation import Conversation, MediaRef, Turn
+from orchestrator.data.rows import SampleRow
 
 Images = Literal["all", "first", "swapped"]
 
-
-@dataclass(frozen=True, slots=True)
-class Swapped:
-    """Conversations with one another's pictures."""
-
-    conversations: tuple[Conversation, ...]
-    """In the order given."""
-
-    unmatched: tuple[str, ...]
-    """Ids of those that nobody shares a number of pictures with; they keep none."""
+_OF_MEDIA = (
+    "kinds",
+    "uris",
+    "urls",
+    "offsets",
+    "lengths",
+    "media_keys",
+    "pictures",
+    "widths",
+    "heights",
+    "target_heights",
+    "target_widths",
+    "image_tokens",
+    "patches",
+    "notes",
+)
+"""What a sample owes to its media; everything else to its text."""
 
 
 def only_first(conversation: Conversation) -> Conversation:
-    """Keep the first picture and all text; a turn left with nothing goes."""
-    media = conversation.media[:1]
-    return _with_media(conversation, media)
-
-
-def swap_images(conversations: Sequence[Conversation]) -> Swapped:
-    """Give each conversation the pictures of the next one with as many, the last the first's.
-
-    One without pictures stays as it is.
-    """
-    alike: dict[int, list[int]] = defaultdict(list)
-    for number, conversation in enumerate(conversations):
-        alike[len(conversation.media)].append(number)
-    swapped = list(conversations)
-    unmatched = []
-    for num_images, numbers in alike.items():
-        if num_images and len(numbers) == 1:
-            swapped[numbers[0]] = _with_media(conversations[numbers[0]], ())
-            unmatched.append(conversations[numbers[0]].id)
-            continue
-        for number, giver in zip(numbers, numbers[1:] + numbers[:1], strict=True):
-            swapped[number] = _with_media(conversations[number], conversations[giver].media)
-    return Swapped(tuple(swapped), tuple(unmatched))
-
-
-def vary(conversations: Sequence[Conversation], images: Images) -> Swapped:
-    """Do what ``images`` names to every conversation; only ``swapped`` leaves any unmatched."""
-    match images:
-        case "all":
-            return Swapped(tuple(conversations), ())
-        case "first":
-            return Swapped(tuple(map(only_first, conversations)), ())
-        case "swapped":
-            return swap_images(conversations)
-        case _:
-            assert_never(images)
-
-
-def vary_records(
-    records: Iterable[Record], images: Images, max_images: int
-) -> tuple[list[Record], tuple[str, ...]]:
-    """``vary`` for rows of a file, so that an index of the variant is built like any other.
-
-    Args:
-        records: Rows in file order; all are held at once.
-        images: The variant.
-        max_images: As for ``parse``.
-
-    Returns:
-        The rows, unusable ones unchanged; and the ids that ``swapped`` found no partner for.
-    """
-    varied = list(records)
-    if images == "all":
-        return varied, ()
-    places, conversations = [], []
-    for place, record in enumerate(varied):
-        try:
-            conversations.append(parse(record, max_images))
-        except BadSampleError:
-            # Stays as it was: indexing will name it, with the reason.
-            continue
-        places.append(place)
-    result = vary(conversations, images)
-    for place, conversation in zip(places, result.conversations, strict=True):
-        varied[place] = replace(varied[place], value=to_value(conversation))
-    return varied, result.unmatched
-
-
-def to_value(conversation: Conversation) -> dict[str, Any]:
-    """Write a conversation as a row with content parts; ``parse`` reads the same one back."""
-    return {
-        "id": conversation.id,
-        "conversations": [
-            {"role": turn.role, "content": [_part_value(part) for part in turn.parts]}
-            for turn in conversation.turns
-        ],
-    }
-
-
-def _part_value(part: Part) -> dict[str, str]:
-    if isinstance(part, MediaRef):
-        return {"type": part.kind, "image": part.uri}
-    return {"type": "text", "text": part.text}
-
-
-def _with_media(conversation: Conversation, media: Sequence[MediaRef]) -> Conversation:
-    """Fill the pictures' places from the front; places beyond ``media`` go."""
-    left = iter(media)
+    """Keep the first medium and all text; a turn left with nothing goes."""
+    left = iter(conversation.media[:1])
     turns = []
     for turn in conversation.turns:
         parts = [
@@ -125,3 +45,57 @@ def _with_media(conversation: Conversation, media: Sequence[MediaRef]) -> Conver
         if kept:
             turns.append(Turn(turn.role, kept))
     return replace(conversation, turns=tuple(turns))
+
+
+def partners(num_pictures: Sequence[int]) -> dict[int, int]:
+    """Who gets whose pictures: each the next one's with as many, the last the first's.
+
+    Args:
+        num_pictures: Of each sample, in order.
+
+    Returns:
+        By the place of each sample that has pictures the place of the one that gives; its own
+        where no other has as many.
+    """
+    alike: dict[int, list[int]] = defaultdict(list)
+    for place, number in enumerate(num_pictures):
+        if number:
+            alike[number].append(place)
+    return {
+        place: giver
+        for places in alike.values()
+        for place, giver in zip(places, places[1:] + places[:1], strict=True)
+    }
+
+
+def swap_media(
+    rows: Sequence[SampleRow | BadRow], micro_tokens: int
+) -> list[SampleRow | BadRow]:
+    """Give each sample the media of its partner.
+
+    Samples without pictures stay as they are, and so do bad rows. A sample that no other has as
+    many pictures as becomes a bad row, and so does one that the exchange makes longer than
+    ``micro_tokens``: there is nothing to ask them.
+    """
+    counts = [sum(row.pictures) if isinstance(row, SampleRow) else 0 for row in rows]
+    swapped = list(rows)
+    for place, giver in partners(counts).items():
+        swapped[place] = _with_media(rows[place], rows[giver], micro_tokens)
+    return swapped
+
+
+def _with_media(
+    row: SampleRow | BadRow, giver: SampleRow | BadRow, micro_tokens: int
+) -> SampleRow | BadRow:
+    assert isinstance(row, SampleRow)
+    assert isinstance(giver, SampleRow)
+    tokens = row.text_tokens + giver.image_tokens
+    if row is giver:
+        reason = f"no other sample has {sum(row.pictures)} pictures to exchange"
+        return BadRow(row.file, row.row, row.id, reason, "Hold out another of this size")
+    if tokens > micro_tokens:
+        reason = f"too long with another's pictures: {tokens} tokens"
+        return BadRow(row.file, row.row, row.id, reason, "Raise train.micro_tokens")
+    given = {name: getattr(giver, name) for name in _OF_MEDIA}
+    # The cost stays: it deals work to workers, and that only roughly.
+    return replace(row, **given, tokens=tokens)

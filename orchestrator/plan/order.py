@@ -1,7 +1,10 @@
 """The order of an epoch: a keyed permutation with O(1) memory and random access.
 
-Letters: P positions asked for.
+Letters: P positions asked for, D orders, R rounds of the network.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +16,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _WORD = (1 << 64) - 1
 
 Integers = NDArray[np.int64]
+Words = NDArray[np.uint64]
 
 
 def mix64(value: int) -> int:
@@ -60,26 +64,55 @@ def epoch_order(positions_P: Integers, *, num_samples: int, seed: int, epoch: in
             "plan.order",
             "Ask for positions inside the epoch",
         )
-    half_bits = max(1, ((num_samples - 1).bit_length() + 1) // 2)
-    keys = [hash_integers(seed, epoch, number) for number in range(ROUNDS)]
+    only_P = np.zeros(len(positions_P), dtype=np.int64)
+    return look_up([Order(num_samples, seed, epoch)], only_P, positions_P)
+
+
+class Order(NamedTuple):
+    """One permutation of ``range(size)`` among all that a job uses."""
+
+    size: int
+    seed: int
+    epoch: int
+
+
+def look_up(orders: Sequence[Order], which_P: Integers, positions_P: Integers) -> Integers:
+    """Say what stands at positions of several permutations, all in one go.
+
+    Args:
+        orders: The permutations.
+        which_P: Number of the permutation that each position is one of.
+        positions_P: Places, each inside its permutation.
+
+    Returns:
+        What stands there, int64 of shape [P].
+    """
+    size_P = np.array([order.size for order in orders], dtype=np.uint64)[which_P]
+    half_bits_P = np.array([_half_bits(o.size) for o in orders], dtype=np.uint64)[which_P]
+    keys_DR = [[hash_integers(o.seed, o.epoch, r) for r in range(ROUNDS)] for o in orders]
+    keys_RP = np.array(keys_DR, dtype=np.uint64).T[:, which_P]
     walk_P = positions_P.astype(np.uint64)
-    outside = np.ones(walk_P.shape, dtype=bool)
-    while outside.any():
-        walk_P[outside] = _feistel(walk_P[outside], half_bits, keys)
-        outside = walk_P >= num_samples
+    outside = np.arange(len(walk_P))
+    while outside.size:
+        words = _feistel(walk_P[outside], half_bits_P[outside], keys_RP[:, outside])
+        walk_P[outside] = words
+        outside = outside[words >= size_P[outside]]
     return walk_P.astype(np.int64)
 
 
-def _feistel(words: NDArray[np.uint64], half_bits: int, keys: list[int]) -> NDArray[np.uint64]:
-    mask = np.uint64((1 << half_bits) - 1)
-    shift = np.uint64(half_bits)
-    left, right = words >> shift, words & mask
-    for key in keys:
-        left, right = right, left ^ (_mix64_array(right + np.uint64(key)) & mask)
-    return (left << shift) | right
+def _half_bits(size: int) -> int:
+    return max(1, ((size - 1).bit_length() + 1) // 2)
 
 
-def _mix64_array(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _feistel(words_P: Words, half_bits_P: Words, keys_RP: Words) -> Words:
+    mask_P = (np.uint64(1) << half_bits_P) - np.uint64(1)
+    left_P, right_P = words_P >> half_bits_P, words_P & mask_P
+    for key_P in keys_RP:
+        left_P, right_P = right_P, left_P ^ (_mix64_array(right_P + key_P) & mask_P)
+    return (left_P << half_bits_P) | right_P
+
+
+def _mix64_array(words: Words) -> Words:
     # Wrapping is what a hash wants; NumPy wraps unsigned arrays without a word.
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

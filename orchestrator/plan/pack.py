@@ -1,6 +1,6 @@
 """Pack a step's samples into micro-batches. Who computes them is settled later.
 
-Letters: S samples of one step.
+Letters: S samples of one step, K micro-batches of it, open or yet to be opened.
 """
 
 import numpy as np
@@ -30,15 +30,20 @@ def pack_samples(tokens_S: Integers, *, max_tokens: int) -> list[list[int]]:
             "train.micro_tokens",
             f"Set it to at least {tokens_S.max()}",
         )
-    bins: list[list[int]] = []
-    room: list[int] = []
     # Stable, so that equal lengths are packed alike on every machine.
-    for place in np.argsort(-tokens_S, kind="stable"):
-        size = int(tokens_S[place])
-        home = next((number for number, left in enumerate(room) if left >= size), len(bins))
+    order_S = np.argsort(-tokens_S, kind="stable")
+    sizes_S = tokens_S[order_S]
+    # No two of these fit together: each opens a micro-batch.
+    num_large = int(np.count_nonzero(2 * sizes_S > max_tokens))
+    bins = [[place] for place in order_S[:num_large].tolist()]
+    # There is always one that is not open yet, and has room.
+    room_K = np.full(len(sizes_S), max_tokens, dtype=np.int64)
+    room_K[:num_large] -= sizes_S[:num_large]
+    rest = zip(order_S[num_large:].tolist(), sizes_S[num_large:].tolist(), strict=True)
+    for place, size in rest:
+        home = int((room_K[: len(bins) + 1] >= size).argmax())
         if home == len(bins):
             bins.append([])
-            room.append(max_tokens)
-        bins[home].append(int(place))
-        room[home] -= size
+        bins[home].append(place)
+        room_K[home] -= size
     return [sorted(places) for places in bins]

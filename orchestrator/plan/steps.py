@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orchestrator.errors import PlanError
+from orchestrator.plan.columns import Column, Pick, open_column
 from orchestrator.plan.deal import Costs
+from orchestrator.plan.mix import Mix, Share
 from orchestrator.plan.order import Integers, epoch_order
 from orchestrator.plan.pack import pack_samples
 
@@ -20,8 +21,8 @@ Part = Literal["train", "eval"]
 """The parts of a job's data, each with a plan of its own."""
 
 
-Slot = tuple[int, int]
-"""A sample's turn: epoch and sample number."""
+Slot = tuple[int, int, int]
+"""A sample's turn: epoch, step and sample number."""
 
 
 class Address(NamedTuple):
@@ -67,25 +68,49 @@ class Plan:
     """All steps of a training over one index, none of them held.
 
     Steps count through all epochs; the last of an epoch is short where the batch does not
-    divide the samples, so that each sample is used exactly once an epoch.
+    divide the slots, so that each slot is used exactly once an epoch.
     """
 
-    tokens_N: NDArray[np.generic]
+    tokens_N: Column
     """Length of each sample in the language model. May be memory-mapped."""
-    cost_N: NDArray[np.generic]
+    cost_N: Column
     """Estimated cost of each sample. May be memory-mapped."""
     epochs: int
     global_batch: int
-    """Samples in a step."""
+    """Slots in a step, each one sample."""
     micro_tokens: int
     """The most tokens in a micro-batch."""
     seed: int | None
     """Shuffles each epoch; None keeps the order of the index (evaluation)."""
+    mix: Mix | None = None
+    """How often the samples of which data set are used; None: each once an epoch."""
+
+    def __post_init__(self) -> None:
+        num_samples = len(self.tokens_N)
+        if self.mix is not None and self.mix.num_samples != num_samples:
+            raise PlanError(
+                f"data sets of {self.mix.num_samples} samples, an index of {num_samples}",
+                "plan.steps",
+                "Mix the data sets that the index was built from",
+            )
+
+    @cached_property
+    def _slots(self) -> Mix:
+        return self.mix or Mix((Share(len(self.tokens_N)),))
+
+    @cached_property
+    def _columns(self) -> tuple[Pick, Pick]:
+        return open_column(self.tokens_N), open_column(self.cost_N)
+
+    @property
+    def slots_per_epoch(self) -> int:
+        """Samples used in one epoch, each as often as its data set's weight says."""
+        return self._slots.num_slots
 
     @cached_property
     def steps_per_epoch(self) -> int:
         """Steps in one epoch, a short last one included."""
-        return -(-len(self.tokens_N) // self.global_batch)
+        return -(-self.slots_per_epoch // self.global_batch)
 
     @property
     def num_steps(self) -> int:
@@ -97,33 +122,37 @@ class Plan:
         return step // self.steps_per_epoch
 
     def samples_of(self, step: int) -> Integers:
-        """Sample numbers of one step, int64 of shape [S], in the order of the epoch."""
+        """Sample numbers of one step, int64 of shape [S], in the order of the epoch.
+
+        Where a data set's weight is above 1, a sample may stand in a step more than once.
+        """
         if not 0 <= step < self.num_steps:
             raise PlanError(
                 f"step {step} of {self.num_steps}", "plan.steps", "Ask for a step of the job"
             )
         epoch, place = divmod(step, self.steps_per_epoch)
         first = place * self.global_batch
-        last = min(first + self.global_batch, len(self.tokens_N))
-        positions_S = np.arange(first, last, dtype=np.int64)
-        if self.seed is None:
-            return positions_S
-        return epoch_order(
-            positions_S, num_samples=len(self.tokens_N), seed=self.seed, epoch=epoch
-        )
+        last = min(first + self.global_batch, self.slots_per_epoch)
+        slots_S = np.arange(first, last, dtype=np.int64)
+        if self.seed is not None:
+            slots_S = epoch_order(
+                slots_S, num_samples=self.slots_per_epoch, seed=self.seed, epoch=epoch
+            )
+        return self._slots.samples_of(slots_S, seed=self.seed, epoch=epoch)
 
     def step(self, step: int) -> StepPlan:
         """Everything about one step. A pure function of the plan and the number."""
         samples_S = self.samples_of(step)
-        tokens_S = np.asarray(self.tokens_N[samples_S], dtype=np.int64)
-        cost_S = np.asarray(self.cost_N[samples_S], dtype=np.float64)
+        pick_tokens, pick_cost = self._columns
+        tokens_S = pick_tokens(samples_S).astype(np.int64)
+        cost_S = pick_cost(samples_S).astype(np.float64)
         micros = tuple(
             MicroPlan(
-                samples=tuple(int(samples_S[place]) for place in places),
+                samples=tuple(samples_S[places].tolist()),
                 tokens=int(tokens_S[places].sum()),
                 cost=float(cost_S[places].sum()),
             )
-            for places in pack_samples(tokens_S, max_tokens=self.micro_tokens)
+            for places in map(np.array, pack_samples(tokens_S, max_tokens=self.micro_tokens))
         )
         return StepPlan(epoch=self.epoch_of(step), step=step, micros=micros)
 

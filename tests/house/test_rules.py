@@ -82,7 +82,12 @@ def test_a_job_file_loads_and_tells_editors_its_schema(path: Path) -> None:
 
 
 def test_every_field_is_set_by_some_job_file() -> None:
-    fields = {dotted(path) for path, section in sections_by_path() if section is None}
+    # Held-out data is written like data to learn from.
+    fields = {
+        dotted(path)
+        for path, section in sections_by_path()
+        if section is None and path[:2] != ("data", "eval")
+    }
     assert fields - {name for path in JOBS for name in written_fields(load_job(path))} == set()
 
 
@@ -91,7 +96,8 @@ def written_fields(section: Section, prefix: str = "") -> list[str]:
     names: list[str] = []
     for name in section.model_fields_set:
         value = getattr(section, name)
-        names += written_fields(value, f"{prefix}{name}.") if isinstance(value, Section) else []
+        for one in value if isinstance(value, tuple) else (value,):
+            names += written_fields(one, f"{prefix}{name}.") if isinstance(one, Section) else []
         names.append(prefix + name)
     return names
 

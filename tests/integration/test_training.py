@@ -16,6 +16,7 @@ from transformers import AutoModelForImageTextToText
 from orchestrator.cluster.evaluating import ALL_QUESTIONS, evaluate
 from orchestrator.cluster.prepare import prepare
 from orchestrator.cluster.training import TrainResult
+from orchestrator.config.data import DataSource
 from orchestrator.config.job import Job
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.data.render import render
@@ -130,7 +131,7 @@ def first_batch(job: Job) -> tuple[MicroBatch, VisionLanguageLearner]:
     """One sample of the training data, and the model as the run left it."""
     course = prepare(job).courses["train"]
     index, _ = course.open()
-    batch = render(index.rows([1]), Address(0, 0, 0), course.spec.coder, course.spec.media_dir)
+    batch = render(index.rows([1]), Address(0, 0, 0), course.spec)
     learner = VisionLanguageLearner.load(job, torch.device("cpu"))
     tensors = {n: p for n, p in learner.model.named_parameters() if p.requires_grad}
     checkpoint, _ = latest_checkpoint(Store.open(job.storage.path).child(job.name))
@@ -161,9 +162,7 @@ def test_the_plainest_form_trains_word_for_word(
 
 def plain_job(make_job: MakeJob, name: str, path: Path, **recipe: Any) -> Job:
     job = make_job(name, train={"micro_tokens": 256, **recipe})
-    source = job.data.train.model_copy(
-        update={"path": str(path), "media_dir": str(path.parent)}
-    )
+    source = DataSource(path=str(path), media_dir=str(path.parent))
     data = job.data.model_copy(update={"train": source, "eval": None})
     return job.model_copy(update={"data": data})
 

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from orchestrator.cluster.forecast import SAMPLED_STEPS, Forecast, forecast
@@ -15,29 +15,15 @@ from orchestrator.config.job import Job
 from orchestrator.data.bad_sample import BadRow
 from orchestrator.data.index import Index, write_index
 from orchestrator.data.rows import SampleRow, rows_to_table
+from tests.unit.data.samples import sample_row
 
 Predict = Callable[..., Forecast]
 
 
 def sample(row: int, tokens: int) -> SampleRow:
     """A sample without pictures; costs are tokens."""
-    return SampleRow(
-        id=f"id{row}",
-        row=row,
-        ids_L=np.zeros(2, dtype=np.int32),
-        labels_L=np.array([False, True]),
-        uris=(),
-        media_keys=(),
-        widths=(),
-        heights=(),
-        target_heights=(),
-        target_widths=(),
-        image_tokens=0,
-        text_tokens=tokens,
-        label_tokens=1,
-        patches=0,
-        tokens=tokens,
-        cost=float(tokens),
+    return replace(
+        sample_row(row, num_images=0), text_tokens=tokens, tokens=tokens, cost=float(tokens)
     )
 
 
@@ -58,12 +44,13 @@ def predict(tmp_path: Path) -> Predict:
         held_out: int = 0,
         num_bad: int = 0,
         workers: tuple[int, int] = (1, 1),
+        weight: float = 1.0,
         **recipe: Any,
     ) -> Forecast:
         fields = {
             "name": "demo",
             "model": {"path": "m"},
-            "data": {"train": {"path": "d"}},
+            "data": {"train": {"path": "d", "weight": weight}, "eval": {"path": "e"}},
             "train": {"global_batch": 4, "micro_tokens": 100, **recipe},
             "scale": {"workers": workers},
         }
@@ -73,7 +60,9 @@ def predict(tmp_path: Path) -> Predict:
             indexes["eval"] = index_of(tmp_path / "eval", [10] * held_out)
         # Nothing is rendered, so there is nothing to say how.
         spec: Any = None
-        courses = {p: Course(index.folder, _plan(job, p), spec) for p, index in indexes.items()}
+        courses = {
+            p: Course(index.folder, _plan(job, p, index), spec) for p, index in indexes.items()
+        }
         return forecast(Prepared(job, indexes, courses))
 
     return make
@@ -83,6 +72,11 @@ def test_samples_steps_and_epochs_are_counted(predict: Predict) -> None:
     found = predict([50] * 10, held_out=7, num_bad=2, epochs=3)
     assert (found.samples, found.quarantined, found.eval_samples) == (10, 2, 7)
     assert (found.steps_per_epoch, found.epochs, found.steps) == (3, 3, 9)
+
+
+def test_a_weight_lengthens_or_shortens_an_epoch(predict: Predict) -> None:
+    found = predict([50] * 10, weight=2.5)
+    assert (found.samples, found.samples_per_epoch, found.steps_per_epoch) == (10, 25, 7)
 
 
 def test_accumulation_follows_from_the_lengths(predict: Predict) -> None:

@@ -348,7 +348,7 @@ def test_a_slot_found_empty_in_training_is_left_out_when_its_step_is_done_again(
 ) -> None:
     assert found_empty(store) == frozenset()
     journal.empty_slots([empty_slot(5), empty_slot(5, epoch=1), empty_slot(7, part="eval")])
-    assert found_empty(store) == {(0, 5), (1, 5)}
+    assert found_empty(store) == {(0, 3, 5), (1, 3, 5)}
 
 
 def test_a_refused_machine_is_told_once_and_ends_nothing_while_others_may_train(

@@ -14,8 +14,9 @@ WriteJob = Callable[[str], Path]
 
 def test_relative_paths_become_absolute(write_job: WriteJob, tmp_path: Path) -> None:
     job = load_job(write_job(""), ["tracking.uri=sqlite:///a/b.db"]).resolved(tmp_path)
-    assert job.data.train.path == str(tmp_path / "data/train.jsonl")
-    assert job.data.train.media_dir == str(tmp_path / "data")
+    (train,) = job.data.training
+    assert train.path == str(tmp_path / "data/train.jsonl")
+    assert train.media_dir == str(tmp_path / "data")
     assert job.storage.path == str(tmp_path / "runs")
     assert job.tracking.uri == f"sqlite:///{tmp_path}/a/b.db"
 
@@ -52,6 +53,28 @@ def test_a_model_is_a_folder_if_there_is_one_and_a_hub_id_if_not(
 def test_media_lie_beside_the_data_unless_named() -> None:
     assert DataSource(path="a/b.json").media_folder == "a"
     assert DataSource(path="a/b.json", media_dir="c").media_folder == "c"
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [
+        ("shards/*.tar", "shards"),
+        ("shards/0?/a-[0-9].tar", "shards"),
+        ("saved", "saved"),
+        ("data/train.json", "data"),
+    ],
+)
+def test_media_lie_beside_patterns_and_in_folders(
+    write_job: WriteJob, tmp_path: Path, path: str, folder: str
+) -> None:
+    (tmp_path / "saved").mkdir()
+    job = load_job(write_job(""), [f"data.train.path='{path}'"]).resolved(tmp_path)
+    assert job.data.training[0].media_dir == str(tmp_path / folder)
+
+
+def test_media_of_a_folder_in_a_bucket_lie_in_it(write_job: WriteJob, tmp_path: Path) -> None:
+    job = load_job(write_job(""), ["data.train.path=s3://b/data/"]).resolved(tmp_path)
+    assert job.data.training[0].media_dir == "s3://b/data"
 
 
 def test_a_job_survives_its_own_dump_and_cannot_be_changed(write_job: WriteJob) -> None:

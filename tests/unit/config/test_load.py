@@ -46,8 +46,8 @@ def test_three_lines_make_a_job_and_the_rest_has_defaults(write_job: WriteJob) -
         ("trian: {epochs: 3}", "trian: unknown field (did you mean train?)"),
         (
             "zzz: 1",
-            "zzz: unknown field (there are name, model, data, images, lora, train, scale, "
-            "tracking, storage)",
+            "zzz: unknown field (there are name, model, data, images, videos, lora, train, "
+            "scale, tracking, storage)",
         ),
         (
             "lora: {lr: 1}",
@@ -188,11 +188,6 @@ def test_overrides_win_over_the_file_and_the_last_one_over_the_others(
             "unknown field 'lora.rank.x'. Compare jobs/demo.yaml.",
         ),
         (
-            "data.train.path=s3://b/x.json",
-            "data is read from folders; mount the bucket or copy it, got 's3://b/x.json'."
-            " Compare jobs/demo.yaml.",
-        ),
-        (
             "images.min_pixels=9000000",
             "min_pixels (9000000) is above max_pixels (1003520). Compare jobs/demo.yaml.",
         ),
@@ -232,3 +227,35 @@ def test_any_bytes_as_a_file_are_a_job_or_a_config_error(
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"any\.yaml"):
         load_job(path)
+
+
+def test_data_sets_are_one_or_a_list_of_them(write_job: WriteJob) -> None:
+    one = load_job(write_job(""))
+    assert [source.path for source in one.data.training] == ["data/train.jsonl"]
+    assert one.data.held_out == ()
+    many = load_job(write_job(""), ["data.train=[{path: a.csv, weight: 0.5}, {path: b.tar}]"])
+    assert [(source.path, source.weight) for source in many.data.training] == [
+        ("a.csv", 0.5),
+        ("b.tar", 1.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("train", "line"),
+    [
+        ("[{path: a, wieght: 1}]", "data.train.0.wieght: unknown field (did you mean weight?)"),
+        ("[]", "data.train: an empty list, where a data set should be, got []"),
+        (
+            "[{path: a}, {path: b, weight: 0}]",
+            "data.train.1.weight: input should be greater than 0, got 0",
+        ),
+        ("{path: a, weight: 0}", "data.train.weight: input should be greater than 0, got 0"),
+        ("a.json", "data.train: input should be a section, got 'a.json'"),
+    ],
+)
+def test_a_mistake_in_one_of_several_data_sets_is_named_by_its_place(
+    tmp_path: Path, train: str, line: str
+) -> None:
+    job = tmp_path / "job.yaml"
+    job.write_text(f"name: mine\nmodel: {{path: m}}\ndata: {{train: {train}}}\n")
+    assert error_lines(job) == [f"job.yaml: {line}. Compare jobs/demo.yaml."]

@@ -10,10 +10,16 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from orchestrator.config.images import ImageBudget
+from orchestrator.config.videos import VideoBudget
 from orchestrator.data.chat import ChatEncoder
 from orchestrator.data.measure import MeasureSettings
-from orchestrator.data.sources import Record
+from orchestrator.data.media.kinds import media_kinds
+from orchestrator.data.places.places import Places
+from orchestrator.data.render import Renderer
+from orchestrator.data.sources.record import Record
 from orchestrator.demo.tiny_model import write_tiny_model
+from orchestrator.storage import Store
 
 Pixels = npt.NDArray[np.uint8]
 WriteImage = Callable[..., str]
@@ -69,15 +75,22 @@ def coder() -> SquareCoder:
 
 @pytest.fixture
 def settings(tmp_path: Path, coder: SquareCoder, chat: ChatEncoder) -> MeasureSettings:
-    """Limits for pictures in ``tmp_path`` and a data file ``data.jsonl`` beside them."""
+    """Limits for pictures in ``tmp_path``."""
     return MeasureSettings(
-        source=str(tmp_path / "data.jsonl"),
-        media_dir=tmp_path,
+        places=Places(str(tmp_path)),
+        kinds=media_kinds(ImageBudget(), VideoBudget()),
         coder=coder,
         chat=chat,
         max_images=4,
+        select="refuse",
         micro_tokens=512,
+        blobs=Store.open(str(tmp_path / "blobs")),
     )
+
+
+@pytest.fixture
+def renderer(coder: SquareCoder) -> Renderer:
+    return Renderer(coder, media_kinds(ImageBudget(), VideoBudget()))
 
 
 @pytest.fixture

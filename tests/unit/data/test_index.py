@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,32 +13,15 @@ import pytest
 
 from orchestrator.data.bad_sample import BadRow
 from orchestrator.data.index import Index, write_index
-from orchestrator.data.rows import IMAGE_SLOT, SampleRow, rows_to_table
+from orchestrator.data.places.location import Location
+from orchestrator.data.rows import RenderMedium, SampleRow, rows_to_table
 from orchestrator.errors import DataError
+from tests.unit.data.samples import sample_row
 
 
 def good(row: int) -> SampleRow:
-    """A sample of ``row`` modulo 5 pictures, its figures all different."""
-    num_images = row % 5
-    ids = [row, *[IMAGE_SLOT] * num_images, 7]
-    return SampleRow(
-        id=f"样本{row}",
-        row=row,
-        ids_L=np.array(ids, dtype=np.int32),
-        labels_L=np.array([False] * (len(ids) - 1) + [True]),
-        uris=tuple(f"{row}/{image}.jpg" for image in range(num_images)),
-        media_keys=("key",) * num_images,
-        widths=(40,) * num_images,
-        heights=(30,) * num_images,
-        target_heights=(16,) * num_images,
-        target_widths=(32,) * num_images,
-        image_tokens=2 * num_images,
-        text_tokens=2,
-        label_tokens=1,
-        patches=8 * num_images,
-        tokens=2 + 2 * num_images,
-        cost=row / 2,
-    )
+    """A sample of ``row`` modulo 5 pictures."""
+    return sample_row(row, num_images=row % 5)
 
 
 def bad(row: int) -> BadRow:
@@ -67,15 +51,14 @@ def test_every_row_is_found_again_whatever_the_blocks(tmp_path: Path, a_block: i
     np.testing.assert_array_equal(index.label_tokens_N, [1] * 600)
     numbers = [599, 0, 255, 256, 511, 512]
     for number, row in zip(numbers, index.rows(numbers), strict=True):
-        assert (row.sample, row.id, row.uris) == (
-            number,
-            wanted[number].id,
-            wanted[number].uris,
+        assert (row.sample, row.id) == (number, wanted[number].id)
+        assert row.media == tuple(
+            RenderMedium("image", Location(url, offset), ((16, 32),))
+            for offset, url in enumerate(wanted[number].urls)
         )
         np.testing.assert_array_equal(row.ids_L, wanted[number].ids_L)
         np.testing.assert_array_equal(row.labels_L, wanted[number].labels_L)
         assert row.ids_L.dtype == np.int32
-        assert row.targets == ((16, 32),) * len(row.uris)
 
 
 def test_every_bad_row_is_in_the_ledger(tmp_path: Path) -> None:
@@ -129,13 +112,15 @@ def test_an_index_that_was_not_finished_is_none(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError):
         write_index(tmp_path, broken(), source="data.jsonl", fingerprint="f")
-    assert Index.find(tmp_path, "f") is None
+    with pytest.raises(DataError, match="holds no index"):
+        Index.open(tmp_path)
 
 
-def test_an_index_that_lost_a_file_is_built_again(tmp_path: Path) -> None:
+def test_an_index_that_lost_a_file_is_none(tmp_path: Path) -> None:
     build(tmp_path, 10)
     (tmp_path / "rows.arrow").unlink()
-    assert Index.find(tmp_path, "f") is None
+    with pytest.raises(DataError, match="cannot be read"):
+        Index.open(tmp_path)
 
 
 def test_an_index_that_is_open_outlives_its_successor(tmp_path: Path) -> None:
@@ -145,12 +130,33 @@ def test_an_index_that_is_open_outlives_its_successor(tmp_path: Path) -> None:
     assert first.cost_N[599] == 699 / 2
 
 
-def test_an_index_is_found_by_what_it_was_made_from(tmp_path: Path) -> None:
-    build(tmp_path, 10)
-    found = Index.find(tmp_path, "f")
-    assert found is not None
-    assert found.num_samples == 9
-    assert Index.find(tmp_path, "another") is None
+def test_data_sets_are_counted_one_by_one(tmp_path: Path) -> None:
+    tables = [
+        rows_to_table([sample_row(row, 1, source) for row in range(1, 4 + source)], source)
+        for source in (0, 1)
+    ]
+    index = write_index(tmp_path, tables, source="two", num_sources=2, fingerprint="f")
+    assert index.summary.by_source == (3, 4)
+    assert Index.open(tmp_path).summary == index.summary
+
+
+def test_a_data_set_of_which_nothing_can_be_used_is_named(tmp_path: Path) -> None:
+    tables = [rows_to_table([good(1)]), rows_to_table([bad(1)], source=1)]
+    with pytest.raises(DataError, match="data set 2 of 2 has no row"):
+        write_index(tmp_path, tables, source="two", num_sources=2, fingerprint="f")
+
+
+def test_a_mediums_pictures_are_its_own(tmp_path: Path) -> None:
+    row = replace(
+        sample_row(1, 5), kinds=("video", "image"), uris=("v", "i"), urls=("/v", "/i")
+    )
+    row = replace(row, offsets=(0, 10), lengths=(-1, 20), pictures=(4, 1))
+    index = write_index(tmp_path, [rows_to_table([row])], source="s", fingerprint="f")
+    target = (16, 32)
+    assert index.sample(0).media == (
+        RenderMedium("video", Location("/v"), (target,) * 4),
+        RenderMedium("image", Location("/i", 10, 20), (target,)),
+    )
 
 
 def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:

@@ -1,27 +1,36 @@
 """What a sample costs, and why a bad one is none."""
 
+import base64
 import dataclasses
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from orchestrator.data.bad_sample import BadRow
-from orchestrator.data.fingerprint import fingerprint
-from orchestrator.data.measure import MeasureSettings, cost_of, measure_records, measure_table
-from orchestrator.data.rows import IMAGE_SLOT, SampleRow, rows_to_table, table_to_rows
-from orchestrator.data.sources import Record, records_to_table
+from orchestrator.data.measure import MeasureSettings, cost_of, measure_records
+from orchestrator.data.places.location import Location
+from orchestrator.data.render import Renderer, render
+from orchestrator.data.rows import (
+    IMAGE_SLOT,
+    RenderMedium,
+    RenderRow,
+    SampleRow,
+    rows_to_table,
+    table_to_rows,
+)
+from orchestrator.data.sources.record import Record
+from orchestrator.data.templates.reading import load_template
+from orchestrator.plan.steps import Address
 
 WriteImage = Callable[..., str]
 MakeRecord = Callable[..., Record]
 
 
 def measured(record: Record, settings: MeasureSettings) -> SampleRow | BadRow:
-    (row,) = measure_records([record], settings)
+    (row,) = measure_records([record], "data.jsonl", settings)
     return row
 
 
@@ -41,7 +50,10 @@ def test_a_good_row_knows_its_tokens_sizes_and_cost(
     assert row.tokens == row.text_tokens + row.image_tokens
     assert row.label_tokens == np.count_nonzero(row.labels_L) > 0
     assert row.cost == cost_of(row.tokens, row.patches)
-    assert all(key.startswith(uri) for key, uri in zip(row.media_keys, row.uris, strict=True))
+    assert row.kinds == ("image", "image")
+    assert row.pictures == (1, 1)
+    assert [Path(url).name for url in row.urls] == ["a.jpg", "b.png"]
+    assert row.question == "Which?"
 
 
 def test_a_turned_picture_is_measured_as_it_is_seen(
@@ -67,7 +79,7 @@ def test_every_bad_row_is_named_with_its_reason_in_one_pass(
         (record([good], id="fine"), None),
         (record(["none.jpg"]), "'none.jpg' not found"),
         (record(["empty.jpg"]), "'empty.jpg' is empty (0 bytes)"),
-        (record(["text.jpg"]), "text.jpg is no picture"),
+        (record(["text.jpg"]), "'text.jpg' is no picture"),
         (record(["../good.jpg"]), "leads out of media_dir"),
         (record([good, good], "<image> which?"), "1 image mark, 2 images listed"),
         (record([good], "<image><image>"), "2 image marks, 1 image listed"),
@@ -80,7 +92,7 @@ def test_every_bad_row_is_named_with_its_reason_in_one_pass(
     numbered = [
         dataclasses.replace(one, row=row) for row, (one, _) in enumerate(asked, start=1)
     ]
-    rows = list(measure_records(numbered, settings))
+    rows = measure_records(numbered, "data.jsonl", settings)
     assert [row.row for row in rows] == list(range(1, len(asked) + 1))
     for row, (_, reason) in zip(rows, asked, strict=True):
         if reason is None:
@@ -89,15 +101,16 @@ def test_every_bad_row_is_named_with_its_reason_in_one_pass(
             assert isinstance(row, BadRow)
             assert reason in row.reason
             assert row.remedy
-            assert row.source == settings.source
+            assert row.source == "data.jsonl"
             assert row.id == str(row.row)
 
 
 def test_rows_good_and_bad_travel_through_a_table_unchanged(
     settings: MeasureSettings, write_image: WriteImage, record: MakeRecord
 ) -> None:
-    rows = list(measure_records([record([write_image("a.jpg")]), record(["no"])], settings))
-    back = list(table_to_rows(rows_to_table(rows)))
+    records = [record([write_image("a.jpg")]), record(["no"])]
+    rows = measure_records(records, "data.jsonl", settings)
+    back = table_to_rows(rows_to_table(rows))
     assert back[1] == rows[1]
     for field in dataclasses.fields(SampleRow):
         ours, theirs = getattr(back[0], field.name), getattr(rows[0], field.name)
@@ -105,31 +118,91 @@ def test_rows_good_and_bad_travel_through_a_table_unchanged(
         assert type(ours) is type(theirs)
 
 
-def test_a_block_of_records_gives_a_block_of_rows(
+def test_settings_travel_to_other_processes(
     settings: MeasureSettings, write_image: WriteImage, record: MakeRecord
 ) -> None:
-    block = records_to_table([record([write_image("a.jpg")], row=1), record(["no"], row=2)])
-    rows = list(table_to_rows(measure_table(block, pickle.loads(pickle.dumps(settings)))))
-    assert [type(row) for row in rows] == [SampleRow, BadRow]
-    assert [row.row for row in rows] == [1, 2]
+    there = pickle.loads(pickle.dumps(settings))
+    row = measured(record([write_image("a.jpg")]), there)
+    assert isinstance(row, SampleRow)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"max_images": 5},
-        {"micro_tokens": 513},
-        {"coder": "SquareCoder(longest=32)"},
-        {"media_dir": Path("/")},
-    ],
-)
-def test_the_fingerprint_follows_everything_that_rows_depend_on(
-    settings: MeasureSettings, change: dict[str, Any]
+def test_bytes_in_a_row_become_a_range_of_a_file_and_render_like_the_file(
+    settings: MeasureSettings,
+    renderer: Renderer,
+    write_image: WriteImage,
+    record: MakeRecord,
+    tmp_path: Path,
 ) -> None:
-    Path(settings.source).write_text("{}")
-    before = fingerprint(settings)
-    assert fingerprint(settings) == before
-    assert fingerprint(dataclasses.replace(settings, **change)) != before
-    assert fingerprint(settings, "swapped") != before
-    Path(settings.source).write_text("{} ")
-    assert fingerprint(settings) != before
+    content = (tmp_path / write_image("a.jpg", 128, 64)).read_bytes()
+    url = "data:image/jpeg;base64," + base64.b64encode(content).decode()
+    rows = measure_records([record(["a.jpg"]), record([content, url])], "f", settings)
+    named, inline = rows
+    assert isinstance(named, SampleRow)
+    assert isinstance(inline, SampleRow)
+    assert inline.urls[0] == inline.urls[1]
+    assert inline.lengths == (len(content),) * 2
+    media = [
+        RenderMedium("image", Location(row.urls[0], row.offsets[0], length), ((32, 64),))
+        for row, length in ((named, None), (inline, inline.lengths[0]))
+    ]
+    one, other = (
+        render(
+            [RenderRow(0, "x", named.ids_L, named.labels_L, (medium,))],
+            Address(0, 0, 0),
+            renderer,
+        )
+        for medium in media
+    )
+    np.testing.assert_array_equal(one.patches_PD, other.patches_PD)
+
+
+def test_bytes_in_a_row_are_refused_where_there_is_nowhere_to_keep_them(
+    settings: MeasureSettings, record: MakeRecord
+) -> None:
+    row = measured(record([b"content"]), dataclasses.replace(settings, blobs=None))
+    assert isinstance(row, BadRow)
+    assert "bytes" in row.reason
+
+
+def test_a_group_that_is_too_large_is_thinned_if_the_job_says_so(
+    settings: MeasureSettings, write_image: WriteImage, record: MakeRecord
+) -> None:
+    names = [write_image(f"{number}.png") for number in range(7)]
+    even = dataclasses.replace(settings, select="even")
+    row = measured(record(names, "<image>" * 7 + " which?"), even)
+    assert isinstance(row, SampleRow)
+    assert row.uris == ("0.png", "2.png", "4.png", "6.png")
+    assert np.count_nonzero(row.ids_L == IMAGE_SLOT) == 4
+
+
+def test_a_template_says_how_many_images_are_left_after_thinning(
+    settings: MeasureSettings, write_image: WriteImage, record: MakeRecord
+) -> None:
+    names = [write_image(f"{number}.png") for number in range(6)]
+    put = dataclasses.replace(settings, select="first", template=load_template("comparison"))
+    row = measured(record(names), put)
+    assert isinstance(row, SampleRow)
+    assert row.says_count
+    plain = measured(record(names), dataclasses.replace(settings, select="first"))
+    assert isinstance(plain, SampleRow)
+    assert not plain.says_count
+    assert row.text_hash != plain.text_hash
+
+
+def test_only_the_first_image_is_measured_where_evaluation_asks_for_it(
+    settings: MeasureSettings, write_image: WriteImage, record: MakeRecord
+) -> None:
+    names = [write_image("a.png"), write_image("b.png")]
+    row = measured(record(names), dataclasses.replace(settings, images="first"))
+    assert isinstance(row, SampleRow)
+    assert row.uris == ("a.png",)
+
+
+def test_a_bad_row_remembers_the_files_that_could_mend_it(
+    settings: MeasureSettings, write_image: WriteImage, record: MakeRecord
+) -> None:
+    row = measured(record([write_image("a.png"), "missing.png"]), settings)
+    assert isinstance(row, BadRow)
+    assert [Path(url).name for url in row.urls] == ["a.png", "missing.png"]
+    assert row.media_keys[0]
+    assert row.media_keys[1] == ""

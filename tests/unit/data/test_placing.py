@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 
 from orchestrator.data.bad_sample import BadSampleError
 from orchestrator.data.conversation import Conversation, MediaRef, Text, Turn
-from orchestrator.data.placing import MARK, parse, record_id
-from orchestrator.data.sources import Record
-from orchestrator.data.variants import to_value
+from orchestrator.data.placing import parse, record_id
+from orchestrator.data.sources.record import Record
 
+FILM = MediaRef("a.mp4", "video")
+MARK = "<image>"
 A, B = MediaRef("a.jpg"), MediaRef("b.jpg")
 IMAGES = ["a.jpg", "b.jpg"]
 
 
 def turns_of(value: dict[str, Any]) -> tuple[Turn, ...]:
-    return parse(Record(7, value), max_images=4).turns
+    return parse(Record(7, value)).turns
 
 
 def ask(*turns: tuple[str, Any], **more: Any) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def test_the_plainest_form_is_read_word_for_word() -> None:
         '{"images": ["path1.jpg", "path2.png"], "conversations": [{"role": "human", "content": '
         '"描述这两张图片的差异"}, {"role": "assistant", "content": "第一张显示...第二张..."}]}'
     )
-    assert parse(Record(7, value), max_images=8) == Conversation(
+    assert parse(Record(7, value)) == Conversation(
         "7",
         (
             Turn(
@@ -80,6 +81,14 @@ def test_every_spelling_gives_the_same_turns(
          (A, Text("or "), B, Text("?"))),
         ([{"type": "image", "image": "a.jpg"}, "?"], [], (A, Text("?"))),
         ([{"type": "image_url", "image_url": {"url": "b.jpg"}}], [], (B,)),
+        ([{"type": "input_image", "image_url": "b.jpg"}, {"type": "input_text", "text": "?"}],
+         [], (B, Text("?"))),
+        ([{"type": "image", "path": "b.jpg", "image": None}], [], (B,)),
+        ([{"type": "image", "image": {"bytes": None, "path": "b.jpg"}}], [], (B,)),
+        ([{"type": "video", "video": "a.mp4"}, "?"], [], (FILM, Text("?"))),
+        ([{"type": "video_url", "video_url": {"url": "a.mp4"}}], [], (FILM,)),
+        ([{"type": "image", "image": "data:,x"}], [],
+         (MediaRef("inline image of turn 1", content=b"x"),)),
         ([{"type": "image", "image": "b.jpg"}, {"type": "image"}], ["a.jpg"], (B, A)),
         ("<|image_pad|>", [], (Text("<|image_pad|>"),)),
     ],
@@ -106,7 +115,6 @@ ANSWER = ("assistant", "a")
 BAD = [
     (ask(("user", "<image>"), ANSWER), "1 image mark, 2 images listed"),
     (ask(("user", "<image><image><image>"), ANSWER), "3 image marks, 2 images listed"),
-    (ask(("user", "u"), ANSWER, images=list("abcde")), "5 images, at most 4"),
     (ask(("user", "u")), "no label"),
     (ask(("user", "<image>"), ("assistant", "a <image>")), "assistant turn holds an image"),
     (ask(ANSWER), "no user turn"),
@@ -116,13 +124,26 @@ BAD = [
     (ask(("bot", "u"), ANSWER), "turn 1 is spoken by 'bot'"),
     (ask((3, "u"), ANSWER), "turn 1 is spoken by 3"),
     (ask(("user", 3), ANSWER), "turn 1 says 3"),
-    (ask(("user", [{"type": "video"}]), ANSWER), "turn 1 holds {'type': 'video'}"),
+    (ask(("user", [{"type": "audio"}]), ANSWER), "turn 1 holds {'type': 'audio'}"),
+    (ask(("user", ["<video>"]), ANSWER), "0 image marks, 2 images listed"),
+    (ask(("user", ["<video>"]), ANSWER, images=[]), "1 video mark, 0 videos listed"),
+    (ask(("user", "<image>" * 2), ANSWER, videos="a.mp4"), "0 video marks, 1 video listed"),
+    (
+        ask(("user", "u"), ("assistant", "a <video>"), images=[], videos="a.mp4"),
+        "an assistant turn holds a video",
+    ),
     (ask(("user", [{"type": "text"}]), ANSWER), "a text part is"),
-    (ask(("user", [{"type": "image", "image": 3}]), ANSWER), "an image is 3"),
+    (ask(("user", [{"type": "image", "image": 3}]), ANSWER), "image of turn 1 is 3"),
     (ask(("user", "u"), ANSWER, images=["a", None]), "image 2 is None"),
     (ask(("user", "u"), ANSWER, images={"a": 1}), "'images' is {'a': 1}"),
     (ask(("user", "u"), ANSWER, image="a"), "both 'images' and 'image'"),
-    (ask(("user", "u"), ANSWER, videos=["a.mp4"]), "'videos' is not supported"),
+    (ask(("user", "u"), ANSWER, audios=["a.mp3"]), "'audios' is not supported: only image"),
+    (ask(("user", "u"), ANSWER, tools="[]"), "'tools' is not supported"),
+    (
+        {"messages": [{"role": "assistant", "content": None, "tool_calls": [{}]}]},
+        "turn 1: 'tool_calls' are not supported",
+    ),
+    (ask(("user", "u"), ANSWER, images=["data:,"]), "image 1 is empty"),
     (ask(("user", "u"), ANSWER, system=3), "'system' is 3"),
     (ask(("user", "half \ud83d"), ANSWER), "half a character, '\\ud83d'"),
     ({"conversations": ["u"]}, "turn 1 is 'u'"),
@@ -139,7 +160,7 @@ def test_what_does_not_add_up_is_refused_with_the_value_and_a_remedy(
     value: dict[str, Any] | None, reason: str
 ) -> None:
     with pytest.raises(BadSampleError) as caught:
-        parse(Record(7, value, "is not JSON" if value is None else None), max_images=4)
+        parse(Record(7, value, "is not JSON" if value is None else None))
     assert reason in caught.value.reason
     assert caught.value.remedy
 
@@ -160,26 +181,74 @@ def test_an_id_is_the_rows_own_or_its_number(value: Any, expected: str) -> None:
     assert record_id(Record(7, value)) == expected
 
 
+def test_films_are_placed_as_images_are() -> None:
+    value = ask(("user", "<image><video>?<image>"), ANSWER, video="a.mp4")
+    assert turns_of(value)[0] == Turn("user", (A, FILM, Text("?"), B))
+    value = ask(("user", "?"), ANSWER, videos=["a.mp4"])
+    assert turns_of(value)[0] == Turn("user", (A, B, FILM, Text("?")))
+
+
+def test_a_kind_that_somebody_adds_is_placed_likewise() -> None:
+    value = ask(("user", "<depth><image>?"), ANSWER, images="a.jpg", depths=["d.exr"])
+    parts = parse(Record(1, value), ("image", "depth")).turns[0].parts
+    assert parts == (MediaRef("d.exr", "depth"), A, Text("?"))
+    with pytest.raises(BadSampleError, match="'videos' is not supported: only image and depth"):
+        parse(Record(1, ask(ANSWER, videos="a.mp4")), ("image", "depth"))
+
+
+def test_a_fault_of_the_row_keeps_its_id_and_remedy() -> None:
+    record = Record(3, {"id": "a"}, "is torn", "Mend it")
+    with pytest.raises(BadSampleError, match="row is torn") as caught:
+        parse(record)
+    assert caught.value.remedy == "Mend it"
+    assert record_id(record) == "a"
+
+
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
-USER_PARTS = st.lists(st.one_of(TEXTS, st.just(MARK)), min_size=1, max_size=8)
+MARKS = {"image": "<image>", "video": "<video>"}
+USER_PARTS = st.lists(st.one_of(TEXTS, st.sampled_from(["<image>", "<video>"])), max_size=8)
+COUNTS = {kind: st.integers(0, 6) for kind in MARKS}
 
 
-@given(st.lists(USER_PARTS, min_size=1, max_size=4), st.integers(0, 12))
-def test_a_conversation_holds_every_image_once_and_in_order_or_is_refused(
-    contents: list[list[str]], num_images: int
+@st.composite
+def rows(draw: st.DrawFn) -> tuple[list[list[str]], dict[str, int]]:
+    """What users say, and how many media of each kind there are: often as many as marks."""
+    contents = draw(st.lists(USER_PARTS.filter("".join), min_size=1, max_size=4))
+    said = "".join(text for parts in contents for text in parts)
+    num_marks = {kind: said.count(mark) for kind, mark in MARKS.items()}
+    given = draw(st.one_of(st.just(num_marks), st.fixed_dictionaries(COUNTS)))
+    return contents, given
+
+
+@given(rows())
+def test_a_conversation_holds_every_medium_once_and_in_order_or_is_refused(
+    drawn: tuple[list[list[str]], dict[str, int]],
 ) -> None:
-    images = [f"{number}.jpg" for number in range(num_images)]
+    contents, num_media = drawn
+    media = {
+        kind: [f"{number}.{kind}" for number in range(count)]
+        for kind, count in num_media.items()
+    }
     turns = [turn for parts in contents for turn in (("user", "".join(parts)), ANSWER)]
-    num_marks = sum(text.count(MARK) for _, text in turns)
+    said = "".join(text for _, text in turns)
+    num_marks = {kind: said.count(mark) for kind, mark in MARKS.items()}
     is_blank = any(not text.strip() for _, text in turns)
-    record = Record(1, ask(*turns, images=images))
-    if is_blank or num_marks not in (0, num_images):
+    record = Record(1, ask(*turns, images=media["image"], videos=media["video"]))
+    if is_blank or (any(num_marks.values()) and num_marks != num_media):
         with pytest.raises(BadSampleError):
-            parse(record, max_images=99)
+            parse(record)
         return
-    conversation = parse(record, max_images=99)
-    assert [ref.uri for ref in conversation.media] == images
-    assert MARK not in "".join(turn.text for turn in conversation.turns if num_marks)
-    said = "".join(text for _, text in turns).replace(MARK, "")
-    assert "".join(turn.text for turn in conversation.turns) == said
-    assert parse(Record(1, to_value(conversation)), max_images=99) == conversation
+    conversation = parse(record)
+    for kind, uris in media.items():
+        assert [ref.uri for ref in conversation.media if ref.kind == kind] == uris
+    if any(num_marks.values()):
+        # Put back as marks, they give what was said.
+        assert "".join(shown(part) for part in conversation.parts()) == said
+    else:
+        assert [ref.kind for ref in conversation.media] == sorted(
+            ref.kind for ref in conversation.media
+        )
+
+
+def shown(part: Text | MediaRef) -> str:
+    return part.text if isinstance(part, Text) else MARKS[part.kind]

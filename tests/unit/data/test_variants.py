@@ -1,9 +1,10 @@
 """Evaluation without the pictures that matter."""
 
+from orchestrator.data.bad_sample import BadRow
 from orchestrator.data.conversation import Conversation, MediaRef, Text, Turn
-from orchestrator.data.placing import parse
-from orchestrator.data.sources import Record
-from orchestrator.data.variants import only_first, swap_images, vary, vary_records
+from orchestrator.data.rows import SampleRow
+from orchestrator.data.variants import only_first, partners, swap_media
+from tests.unit.data.samples import sample_row
 
 
 def conversation(name: str, num_images: int) -> Conversation:
@@ -13,14 +14,10 @@ def conversation(name: str, num_images: int) -> Conversation:
     return Conversation(name, (Turn("user", (*parts, Text("?"))), answer))
 
 
-def uris(given: Conversation) -> list[str]:
-    return [ref.uri for ref in given.media]
-
-
 def test_only_the_first_image_is_kept_and_all_text() -> None:
     given = conversation("a", 3)
     kept = only_first(given)
-    assert uris(kept) == ["a0"]
+    assert [ref.uri for ref in kept.media] == ["a0"]
     assert [turn.text for turn in kept.turns] == [turn.text for turn in given.turns]
 
 
@@ -30,35 +27,28 @@ def test_a_turn_left_with_nothing_goes() -> None:
     assert only_first(longer).turns == (*given.turns, given.turns[1])
 
 
-def test_images_are_swapped_among_those_with_as_many() -> None:
-    given = [
-        conversation(name, num) for name, num in zip("abcde", [2, 3, 2, 0, 2], strict=True)
+def test_partners_have_as_many_pictures() -> None:
+    assert partners([2, 3, 2, 0, 2]) == {0: 2, 2: 4, 4: 0, 1: 1}
+
+
+def test_media_are_swapped_with_all_that_follows_from_them() -> None:
+    rows = [sample_row(row, num_images=2) for row in (1, 2)]
+    swapped = swap_media([rows[0], BadRow("f", 3, "x", "broken", "mend"), rows[1]], 1000)
+    first, bad, second = swapped
+    assert isinstance(first, SampleRow)
+    assert isinstance(second, SampleRow)
+    assert isinstance(bad, BadRow)
+    assert (first.id, first.uris, first.urls) == (rows[0].id, rows[1].uris, rows[1].urls)
+    assert (second.id, second.uris) == (rows[1].id, rows[0].uris)
+    assert first.ids_L is rows[0].ids_L
+    assert first.tokens == rows[0].text_tokens + rows[1].image_tokens
+
+
+def test_who_finds_no_partner_or_no_room_is_set_aside() -> None:
+    alone = swap_media([sample_row(1, num_images=1), sample_row(2, num_images=3)], 1000)
+    assert [one.reason for one in alone if isinstance(one, BadRow)] == [
+        "no other sample has 1 pictures to exchange",
+        "no other sample has 3 pictures to exchange",
     ]
-    result = swap_images(given)
-    assert [uris(one) for one in result.conversations] == [
-        ["c0", "c1"], [], ["e0", "e1"], [], ["a0", "a1"],
-    ]  # fmt: skip
-    assert result.unmatched == ("b",)
-    assert [one.turns[0].text for one in result.conversations] == [
-        one.turns[0].text for one in given
-    ]
-
-
-def test_all_images_is_no_change() -> None:
-    given = [conversation("a", 2)]
-    assert vary(given, "all").conversations == tuple(given)
-
-
-def test_rows_are_varied_in_their_places_and_bad_ones_left() -> None:
-    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "yes"}]
-    rows = [
-        Record(1, {"id": "a", "images": ["a0", "a1"], "conversations": turns}),
-        Record(2, None, "is not JSON"),
-        Record(3, {"id": "b", "images": ["b0", "b1"], "messages": turns}),
-    ]
-    assert vary_records(rows, "all", max_images=4) == (rows, ())
-    varied, unmatched = vary_records(iter(rows), "swapped", max_images=4)
-    assert varied[1] == rows[1]
-    assert uris(parse(varied[0], 4)) == ["b0", "b1"]
-    assert uris(parse(varied[2], 4)) == ["a0", "a1"]
-    assert unmatched == ()
+    crowded = swap_media([sample_row(row, num_images=2) for row in (1, 2)], 5)
+    assert all(isinstance(one, BadRow) and "too long" in one.reason for one in crowded)

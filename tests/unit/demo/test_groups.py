@@ -5,12 +5,10 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from orchestrator.data.sources import Record as SourceRow
-from orchestrator.data.variants import Images, vary_records
+from orchestrator.data.variants import Images, partners
 from orchestrator.demo import groups
 from orchestrator.demo.groups import GroupSettings, Record
 
@@ -22,20 +20,17 @@ EVAL = groups.eval_records(PICTURES, SETTINGS)
 
 def varied(images: Images) -> list[Record]:
     """The groups as evaluation shows them, pictures withheld or swapped."""
-    rows = [
-        SourceRow(row=n, value=record, fault=None) for n, record in enumerate(EVAL, start=1)
-    ]
-    shown, unmatched = vary_records(rows, images, max_images=6)
-    assert not unmatched
+    givers = partners([len(record["images"]) for record in EVAL])
+    assert all(place != giver for place, giver in givers.items())
+    shown = {
+        "all": [record["images"] for record in EVAL],
+        "first": [record["images"][:1] for record in EVAL],
+        "swapped": [EVAL[givers[place]]["images"] for place in range(len(EVAL))],
+    }
     return [
-        {**record, "images": images_of(row.value)}
-        for record, row in zip(EVAL, shown, strict=True)
+        {**record, "images": pictures}
+        for record, pictures in zip(EVAL, shown[images], strict=True)
     ]
-
-
-def images_of(value: Any) -> list[str]:
-    parts = [part for turn in value["conversations"] for part in turn["content"]]
-    return [part["image"] for part in parts if part["type"] == "image"]
 
 
 def answer_of(record: Record) -> str:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import PlanError
-from orchestrator.plan.order import epoch_order, hash_integers
+from orchestrator.plan.order import Order, epoch_order, hash_integers, look_up
 
 
 def whole_epoch(num_samples: int, seed: int = 0, epoch: int = 0) -> list[int]:
@@ -38,6 +38,26 @@ def test_a_position_asked_alone_gives_what_it_gives_among_others(
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:
     orders = {tuple(whole_epoch(100, seed, epoch)) for seed in range(3) for epoch in range(3)}
     assert len(orders) == 9
+
+
+def test_an_order_is_the_same_on_every_machine_and_in_every_version() -> None:
+    assert whole_epoch(10) == [1, 8, 6, 7, 0, 9, 3, 2, 4, 5]
+    assert whole_epoch(10, epoch=1) == [3, 6, 1, 8, 9, 4, 0, 7, 5, 2]
+
+
+def test_orders_looked_up_together_are_those_looked_up_alone() -> None:
+    orders = [Order(10, 0, 0), Order(1000, 5, 2), Order(1, 3, 3)]
+    which, positions = np.array([1, 0, 2, 1, 0]), np.array([999, 9, 0, 17, 3])
+    alone = [
+        epoch_order(
+            np.array([position]),
+            num_samples=orders[number].size,
+            seed=orders[number].seed,
+            epoch=orders[number].epoch,
+        )[0]
+        for number, position in zip(which, positions, strict=True)
+    ]
+    assert look_up(orders, which, positions).tolist() == alone
 
 
 def test_neighbours_are_scattered() -> None:

@@ -30,6 +30,19 @@ def test_no_two_micro_batches_would_fit_into_one(tokens: list[int]) -> None:
     assert len(loads) < 2 or loads[0] + loads[1] > 512
 
 
+@given(lengths)
+def test_each_sample_goes_where_it_first_fits_the_longest_first(tokens: list[int]) -> None:
+    bins: list[list[int]] = []
+    for place in sorted(range(len(tokens)), key=lambda place: -tokens[place]):
+        for places in bins:
+            if sum(tokens[other] for other in places) + tokens[place] <= 512:
+                places.append(place)
+                break
+        else:
+            bins.append([place])
+    assert pack_samples(np.array(tokens), max_tokens=512) == [sorted(b) for b in bins]
+
+
 def test_a_sample_over_the_budget_is_refused_with_the_budget_it_needs() -> None:
     with pytest.raises(PlanError, match="at least 600"):
         pack_samples(np.array([600]), max_tokens=512)

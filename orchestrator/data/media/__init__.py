@@ -1,0 +1,1 @@
+"""Kinds of media: images, videos, and whatever else fulfils ``Medium``."""

@@ -1,0 +1,137 @@
+"""Measured blocks of rows, kept on disk: what has not changed is not measured again.
+
+A part is named by all that its rows depend on, so a part that is there is right, as long as its
+media are in the state in which they were measured. An index that was not finished goes on where
+it was.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from orchestrator.data.measure import MeasureSettings, media_state
+from orchestrator.data.sources.chunks import Chunk, state_of
+
+# Raised whenever the same inputs would give other rows.
+_FORMAT = 2
+# Where a medium lies and when it changed says nothing about what is learned from it.
+_INCIDENTAL = {"urls", "offsets", "lengths", "media_keys", "file", "notes", "question"}
+
+
+def settings_key(settings: MeasureSettings) -> str:
+    """SHA-256 of everything that rows depend on, besides the files."""
+    parts = {
+        "format": _FORMAT,
+        "places": repr(settings.places),
+        "chat": settings.chat.fingerprint(),
+        "coder": repr(settings.coder),
+        "kinds": repr(sorted(settings.kinds.items())),
+        "max_images": settings.max_images,
+        "select": settings.select,
+        "micro_tokens": settings.micro_tokens,
+        "template": repr(settings.template),
+        "images": settings.images,
+    }
+    return _sha256(json.dumps(parts, sort_keys=True))
+
+
+def part_key(settings: str, source: int, chunk: Chunk) -> str:
+    """SHA-256 that names the part of one chunk.
+
+    Args:
+        settings: Of ``settings_key``.
+        source: Place of the data set in the job.
+        chunk: What was measured.
+    """
+    described = {**asdict(chunk), "identity": state_of(chunk)}
+    return _sha256(json.dumps([settings, source, described], sort_keys=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A folder of parts."""
+
+    folder: Path
+
+    def read(self, key: str) -> pa.Table:
+        """A part's rows, memory-mapped."""
+        with pa.memory_map(str(self._path(key))) as file:
+            return pa.ipc.open_file(file).read_all()
+
+    def write(self, key: str, rows: pa.Table) -> None:
+        """Keep a part; it appears whole or not at all."""
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = path.with_suffix(".new")
+        with pa.ipc.new_file(str(written), rows.schema) as file:
+            file.write_table(rows)
+        written.replace(path)
+
+    def is_current(self, key: str) -> bool:
+        """Whether a part is there, and its media are as they were measured.
+
+        Files are asked for their size and time of change. Objects of a remote store are not
+        asked for again, only those that were missing.
+
+        Raises:
+            StorageError: A store did not answer.
+        """
+        if not self._path(key).exists():
+            return False
+        rows = self.read(key)
+        states = zip(_values(rows, "urls"), _values(rows, "media_keys"), strict=True)
+        return all(
+            media_state(url) == state
+            for url, state in dict(states).items()
+            if not state or "://" not in url
+        )
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.arrow"
+
+
+def digest(rows: pa.Table) -> str:
+    """SHA-256 of what is learned from rows: equal on every machine, wherever the files lie."""
+    sha = hashlib.sha256()
+    for name in rows.column_names:
+        if name not in _INCIDENTAL:
+            column = rows.column(name)
+            sha.update(name.encode())
+            if pa.types.is_list(column.type):
+                _update(sha, pc.list_value_length(column))
+                column = pc.list_flatten(column)
+            _update(sha, column)
+    return sha.hexdigest()
+
+
+def fingerprint_of(settings: MeasureSettings, digests: Iterable[str]) -> str:
+    """SHA-256 of an index: what its rows are, and what their pictures become."""
+    pixels = repr((settings.coder, sorted(settings.kinds.items())))
+    return _sha256(json.dumps([_FORMAT, pixels, *digests]))
+
+
+def _values(rows: pa.Table, name: str) -> list[str]:
+    values: list[str] = pc.list_flatten(rows.column(name)).to_pylist()
+    return values
+
+
+def _update(sha: "hashlib._Hash", column: pa.ChunkedArray) -> None:
+    """Hash values and not buffers: those hold what lies before, behind and between."""
+    sha.update(repr(len(column)).encode())
+    sha.update(column.is_null().to_numpy().tobytes())
+    if pa.types.is_string(column.type):
+        for text in column.to_pylist():
+            sha.update(b"" if text is None else f"{len(text)}:{text}".encode())
+    else:
+        zero = pa.scalar(0).cast(column.type) if column.null_count else None
+        filled = column if zero is None else column.fill_null(zero)
+        sha.update(filled.to_numpy().tobytes())
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

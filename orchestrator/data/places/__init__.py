@@ -1,0 +1,1 @@
+"""Where media lie, what may be read of it, and how it is read."""

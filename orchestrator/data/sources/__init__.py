@@ -1,0 +1,1 @@
+"""From data files to rows in one form: which files, which readers, which columns."""

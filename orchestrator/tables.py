@@ -1,0 +1,121 @@
+"""Figures as a person reads them: rows of tables, and lines for what happens."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.cluster.demo import DemoReport
+    from orchestrator.cluster.evaluating import Answer
+    from orchestrator.cluster.training import TrainResult
+    from orchestrator.data.grouping.group import GroupReport
+    from orchestrator.data.index import Index
+    from orchestrator.data.lint.inspection import Inspection
+    from orchestrator.tracking.events import Event
+
+LARGEST_SHOWN = 20
+"""Bad rows and images that are printed; all of them are in a ledger."""
+
+
+def index_figures(found: "Index") -> dict[str, Any]:
+    """What an index holds."""
+    summary = found.summary
+    return {
+        "source": summary.source,
+        "samples": summary.num_samples,
+        "quarantined": summary.num_bad,
+        "images": summary.num_images,
+        "text_tokens": summary.text_tokens,
+        "image_tokens": summary.image_tokens,
+        "label_tokens": summary.label_tokens,
+        "longest_sample": summary.longest,
+        "folder": str(found.folder),
+    }
+
+
+def bad_row_lines(found: "Index") -> Iterator[str]:
+    """The first of an index's unusable rows, and where the others are."""
+    bad = found.quarantine
+    for row in bad[:LARGEST_SHOWN]:
+        yield f"{row.source}: row {row.row} (id {row.id}): {row.reason}. {row.remedy}."
+    if len(bad) > LARGEST_SHOWN:
+        ledger = found.folder / "quarantine.jsonl"
+        yield f"… and {len(bad) - LARGEST_SHOWN} more, all in {ledger}"
+
+
+def finding_lines(found: "Inspection") -> Iterator[str]:
+    """What lint found, a line each, and where the page is."""
+    for finding in found.findings:
+        example = next(iter(finding.examples), None)
+        where = f" (as row {example.row} of {example.file})" if example else ""
+        yield f"{finding.severity}: {finding.name}: {finding.detail}{where} {finding.remedy}."
+    yield f"Look at the data: {found.page}"
+
+
+EVENT_LINES: dict[str, Callable[["Event"], str]] = {
+    "joined": lambda e: f"worker {e['cell']} joined after step {e['step']}",
+    "lost": lambda e: f"worker {e['cell']} was lost after step {e['step']}",
+    "waiting": lambda e: f"waiting: {e['reason']}",
+    "refused": lambda e: f"worker {e['cell']} may not take part: {e['reason']}",
+    "resumed": lambda e: f"resumed after step {e['step']}",
+    "empty_slot": lambda e: f"left out {e['id']}: {e['reason']}",
+    "checkpoint_failed": lambda e: f"no checkpoint at step {e['step']}: {e['reason']}",
+    "eval": lambda e: (
+        f"held-out after step {e['step']}: loss {e['loss']:.3f}, "
+        f"accuracy {e['accuracy']:.1%} of {e['samples']}"
+    ),
+}
+"""Events that a person wants to read as they happen."""
+
+
+def train_rows(result: "TrainResult") -> list[tuple[str, str]]:
+    """A finished training as a table."""
+    figures = result.figures
+    return [
+        ("loss, first to last", f"{figures.first_loss:.3f} to {figures.final_loss:.3f}"),
+        ("steps, epochs", f"{figures.steps}, {figures.epochs}"),
+        ("samples used, quarantined", f"{figures.samples_used}, {result.quarantined}"),
+        ("world sizes", " → ".join(map(str, figures.world_sizes))),
+        ("workers joined, lost", f"{figures.joins}, {figures.losses}"),
+        ("longest gap between steps", f"{figures.longest_gap_s:.2f} s beyond the median step"),
+        ("steps replayed, restarts", f"{figures.steps_replayed}, {figures.restarts}"),
+        ("goodput", f"{figures.goodput:.0%}"),
+        ("weights sha256", result.weights_sha256 + ("" if result.exact else " (not exact)")),
+        ("run", result.run_dir),
+    ]
+
+
+def answer_rows(answers: Sequence["Answer"]) -> list[tuple[str, str]]:
+    """Evaluations as a table."""
+    names = {"all": "all images", "first": "first image only", "swapped": "swapped images"}
+    return [
+        (
+            names[answer.images] + ("" if answer.tuned else ", before tuning"),
+            f"accuracy {answer.accuracy:.1%} of {answer.samples}, loss {answer.loss:.3f}",
+        )
+        for answer in answers
+    ]
+
+
+def demo_rows(report: "DemoReport") -> list[tuple[str, str]]:
+    """The demo's table."""
+    return [
+        *train_rows(report.result),
+        ("chance", f"{report.chance:.1%}"),
+        *answer_rows(report.answers),
+        ("adapter", report.adapter),
+        ("MLflow store", report.mlflow),
+        ("plot", report.plot),
+    ]
+
+
+def group_rows(report: "GroupReport") -> list[tuple[str, str]]:
+    """A grouping as a table."""
+    sizes = ", ".join(f"{number} of {size}" for size, number in report.sizes.items())
+    return [
+        ("data file (data.train.path)", report.data_file),
+        ("images start at (data.train.media_dir)", report.media_dir),
+        ("groups, by number of images", f"{report.groups} ({sizes or 'none'})"),
+        ("images in groups, left out", f"{report.images}, {len(report.left_out)}"),
+        ("other files", str(report.other_files)),
+        ("contact sheets", report.sheets),
+    ]
