@@ -112,7 +112,7 @@ def _prepare(job: Job, screen: Screen) -> "Prepared":
     from orchestrator.cluster.prepare import prepare
 
     with screen.bar("Indexing") as bar:
-        return prepare(job, progress=lambda rows: bar.move(rows, note="rows"))
+        return prepare(job, progress=lambda done, what: bar.move(done, note=what))
 
 
 @app.command()

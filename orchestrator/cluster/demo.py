@@ -81,7 +81,7 @@ def run_demo(
         shutil.rmtree(store.url)
     with start_cluster(NODES) as cluster, open_session(cluster.address, cpus=1):
         with screen.bar("Indexing") as bar:
-            prepared = prepare(job, progress=lambda rows: bar.move(rows, note="rows"))
+            prepared = prepare(job, progress=lambda done, what: bar.move(done, note=what))
         with screen.bar("Training", prepared.num_steps("train")) as bar:
             result = _train_and_kill(prepared, cluster, screen, follow(bar))
         with screen.bar("Evaluating") as bar:

@@ -35,7 +35,7 @@ WINDOW = 32
 """Micro-batches rendered ahead of the trainers, at most."""
 STORE_SHARE = 1 / 8
 """Part of the cluster's object store for the window, and as much for what Ray Data holds."""
-FIRST_SEGMENT, SEGMENT = 32, 256
+FIRST_SEGMENT, SEGMENT = 16, 256
 """Micro-batches that one Ray Data pipeline renders; the next one starts as it runs dry. The
 first has few: all of a segment are asked for before any is rendered."""
 TASK_BYTES = 64 << 20
@@ -95,13 +95,17 @@ class Stream:
     Args:
         course: What to render.
         left_out: Slots that stay empty whatever their files hold now.
+        most_bytes: The most that the window may hold; None for ``store_share``.
     """
 
-    def __init__(self, course: Course, left_out: frozenset[Slot]) -> None:
+    def __init__(
+        self, course: Course, left_out: frozenset[Slot], most_bytes: int | None = None
+    ) -> None:
         self._index, self.plan = course.open()
         self._shards = ShardMap.open(course.shards) if course.shards else None
         self.spec = course.spec
         self._left_out = left_out
+        self._most_bytes = most_bytes
         self._changed = threading.Condition()
         self._window: Window[Any] = Window(most_ahead=WINDOW, most_bytes=0)
         self._generation = 0
@@ -147,7 +151,8 @@ class Stream:
             for micro in range(len(plan.micros))
         )
         try:
-            self._window.most_bytes = most_bytes = store_share()
+            most_bytes = self._most_bytes or store_share()
+            self._window.most_bytes = most_bytes
             self._keep_filled(_render_ahead(wanted, self.spec, most_bytes), generation)
         except Exception:
             # Whoever asks next renders alone, and meets the error where it can be answered.
@@ -275,12 +280,18 @@ class HandOut:
     Args:
         courses: What there is to train on and to be evaluated on.
         left_out: Training slots that an earlier life of the run found empty.
+        most_bytes: The most that each part's window may hold; None for ``store_share``.
     """
 
-    def __init__(self, courses: dict[Part, Course], left_out: frozenset[Slot]) -> None:
+    def __init__(
+        self,
+        courses: dict[Part, Course],
+        left_out: frozenset[Slot],
+        most_bytes: int | None = None,
+    ) -> None:
         ray.data.DataContext.get_current().enable_progress_bars = False
         self._streams = {
-            part: Stream(course, left_out if part == "train" else frozenset())
+            part: Stream(course, left_out if part == "train" else frozenset(), most_bytes)
             for part, course in courses.items()
         }
 

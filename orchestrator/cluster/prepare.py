@@ -1,16 +1,21 @@
 """A job with its indexes: what there is to plan, and what the hand-out is to render."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.cluster.handout import Course
-from orchestrator.cluster.indexing import Progress, build_index
+from orchestrator.cluster.indexing import build_index
+from orchestrator.cluster.resizing import resize_media
 from orchestrator.cluster.tasks import IndexSpec
 from orchestrator.config.data import DataSource
 from orchestrator.config.job import Job
 from orchestrator.data.index import Index
+from orchestrator.data.shards import ShardMap
 from orchestrator.plan.mix import Mix, Share
 from orchestrator.plan.steps import Part
+
+Progress = Callable[[int, str], None]
 
 EVAL_BATCH = 64
 """Held-out samples scored in one round."""
@@ -28,24 +33,53 @@ class Prepared:
         """Optimizer steps, or pieces of an evaluation; 0 without such data."""
         return self.courses[part].open()[1].num_steps if part in self.courses else 0
 
+    @property
+    def identity(self) -> str:
+        """Equal where all samples are, and what they are read from at which size."""
+        copies = [course.shards for course in self.courses.values() if course.shards]
+        return " ".join(
+            [index.summary.fingerprint for index in self.indexes.values()]
+            + [ShardMap.open(folder).summary.pixels for folder in copies]
+        )
+
 
 def prepare(job: Job, progress: Progress | None = None) -> Prepared:
     """Build or find the indexes of a resolved job. A Ray session is open.
 
+    Args:
+        job: The resolved job.
+        progress: Told of what how many are done: rows, or images written at the job's size.
+
     Raises:
         DataError: A file cannot be read, or not one row of it can be used.
         ModelError: The model's tokenizer or processor cannot be used.
+        StorageError: A store did not answer.
     """
+    tell = progress or (lambda _num, _what: None)
     parts: list[Part] = ["train", "eval"] if job.data.held_out else ["train"]
-    indexes = {part: build_index(job, part, progress=progress).index for part in parts}
-    courses = {part: course(job, part, index) for part, index in indexes.items()}
+    indexes = {
+        part: build_index(job, part, progress=lambda done: tell(done, "rows")).index
+        for part in parts
+    }
+    courses = {
+        part: course(job, part, index, lambda done: tell(done, "images resized"))
+        for part, index in indexes.items()
+    }
     return Prepared(job, indexes, courses)
 
 
-def course(job: Job, part: Part, index: Index) -> Course:
-    """What is rendered of one index, in which order."""
+def course(
+    job: Job, part: Part, index: Index, progress: Callable[[int], None] | None = None
+) -> Course:
+    """What is rendered of one index, in which order, and from which copies of its images."""
     renderer = IndexSpec.of(job, part).renderer()
-    return Course(index_dir=index.folder, plan=_plan(job, part, index), spec=renderer)
+    copies = resize_media(job, index, renderer, progress) if job.images.pre_resized else None
+    return Course(
+        index_dir=index.folder,
+        plan=_plan(job, part, index),
+        spec=renderer,
+        shards=copies.folder if copies else None,
+    )
 
 
 def _plan(job: Job, part: Part, index: Index) -> dict[str, Any]:

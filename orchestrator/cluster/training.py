@@ -123,13 +123,9 @@ def _check_manifest(store: Store, prepared: Prepared) -> None:
 
 
 def _record_terms(prepared: Prepared, generation: int) -> RecordTerms:
-    # With the counts: a picture that was mended since changes what is usable, and with it the
-    # numbers of all samples, but not the fingerprint of the data file.
-    found = [index.summary for index in prepared.indexes.values()]
-    identity = [f"{each.fingerprint} {each.num_samples} {each.image_tokens}" for each in found]
     return RecordTerms(
         job=prepared.job.model_dump(mode="json"),
-        index_fingerprint=" ".join(identity),
+        index_fingerprint=prepared.identity,
         micro_tokens=prepared.job.train.micro_tokens,
         allow_mixed=prepared.job.scale.allow_mixed_machines,
         generation=generation,

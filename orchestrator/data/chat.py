@@ -209,19 +209,19 @@ class ChatEncoder:
             [run.text for run in runs],
             add_special_tokens=False,
             split_special_tokens=True,
-            return_offsets_mapping=True,
             return_attention_mask=False,
             verbose=False,
         )
-        pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
-        for run, (ids, offsets) in zip(runs, pairs, strict=True):
-            # A token that starts in the header is its own, even if it reaches into the answer.
-            spans = run.spans
-            labels = (
-                [any(low <= start < high for low, high in spans) for start, _ in offsets]
-                if spans
-                else [False] * len(ids)
-            )
+        pairs = zip(encoded["input_ids"], encoded.encodings, strict=True)
+        for run, (ids, encoding) in zip(runs, pairs, strict=True):
+            labels = [False] * len(ids)
+            if run.spans:
+                # Asked for where they are needed: for all, they take longer than the ids.
+                # A token that starts in the header is its own, even if it reaches beyond.
+                labels = [
+                    any(low <= start < high for low, high in run.spans)
+                    for start, _ in encoding.offsets
+                ]
             yield ids, labels
 
     def _render(self, shape: Shape, *, add_generation_prompt: bool = False) -> str:

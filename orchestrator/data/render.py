@@ -7,8 +7,11 @@ Letters: S samples; L text tokens and image slots; M media; I pictures; P patche
 patch.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, pairwise
 from typing import TypeVar
 
@@ -26,6 +29,9 @@ from orchestrator.data.places.location import Location
 from orchestrator.data.rows import RenderMedium, RenderRow
 from orchestrator.errors import StorageError
 from orchestrator.plan.steps import Address
+
+REMOTE_AT_ONCE = 8
+"""Media behind URLs that one micro-batch waits for at a time."""
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -59,20 +65,21 @@ def render(rows: Sequence[RenderRow], address: Address, renderer: Renderer) -> M
     present: list[RenderRow] = []
     faults: list[Fault] = []
     patches: list[Patches] = []
-    for row in rows:
-        try:
-            # All of a sample's pictures or none: a list, so that a fault leaves no half.
-            patches += list(
-                chain.from_iterable(_patches(medium, renderer) for medium in row.media)
-            )
-        except MissingMediumError as error:
-            raise StorageError(
-                f"{error.reason} since it was indexed", row.id, "Put it back, or index anew"
-            ) from error
-        except BadSampleError as error:
-            faults.append(Fault(row.sample, row.id, error.reason))
-        else:
-            present.append(row)
+    with _loading(rows, renderer) as loads:
+        for row, loads_of_row in zip(rows, loads, strict=True):
+            try:
+                # All of a sample's pictures or none: a list, so that a fault leaves no half.
+                patches += list(chain.from_iterable(load() for load in loads_of_row))
+            except MissingMediumError as error:
+                raise StorageError(
+                    f"{error.reason} since it was indexed",
+                    row.id,
+                    "Put it back, or index anew",
+                ) from error
+            except BadSampleError as error:
+                faults.append(Fault(row.sample, row.id, error.reason))
+            else:
+                present.append(row)
     targets = [target for row in present for one in row.media for target in one.targets]
     grids = [renderer.coder.grid(h, w) for h, w in targets]
     return MicroBatch(
@@ -94,10 +101,29 @@ def num_pictures(row: RenderRow) -> int:
     return sum(len(medium.targets) for medium in row.media)
 
 
-def _patches(medium: RenderMedium, renderer: Renderer) -> Iterator[Patches]:
+@contextmanager
+def _loading(
+    rows: Sequence[RenderRow], renderer: Renderer
+) -> Iterator[list[list[Callable[[], list[Patches]]]]]:
+    """Of each sample, what gives its media's patches; remote ones come side by side."""
+    with ThreadPoolExecutor(REMOTE_AT_ONCE) as pool:
+
+        def loading(medium: RenderMedium) -> Callable[[], list[Patches]]:
+            if medium.location.is_remote:
+                return pool.submit(_patches, medium, renderer).result
+            return partial(_patches, medium, renderer)
+
+        try:
+            yield [[loading(medium) for medium in row.media] for row in rows]
+        finally:
+            # After an error, what has not begun would only find the same store silent.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _patches(medium: RenderMedium, renderer: Renderer) -> list[Patches]:
     content = Content(_name(medium.location), medium.location, medium.kind)
-    for pixels_HWC in renderer.kinds[medium.kind].load(content, medium.targets):
-        yield renderer.coder.patches(pixels_HWC)
+    pictures = renderer.kinds[medium.kind].load(content, medium.targets)
+    return [renderer.coder.patches(pixels_HWC) for pixels_HWC in pictures]
 
 
 def _name(place: Location) -> str:

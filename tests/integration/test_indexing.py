@@ -13,6 +13,7 @@ import pytest
 
 from orchestrator.cluster.indexing import build_index
 from orchestrator.cluster.prepare import prepare
+from orchestrator.cluster.training import train
 from orchestrator.config.data import DataConfig
 from orchestrator.config.job import Job
 from orchestrator.errors import StorageError
@@ -133,3 +134,23 @@ def test_a_store_that_does_not_answer_ends_the_index_and_sets_no_row_aside(
         with pytest.raises(StorageError, match=host):
             build_index(job, "train")
     assert not list((tmp_path / "runs").rglob("quarantine.jsonl"))
+
+
+def test_images_written_at_the_jobs_size_are_all_that_training_needs(
+    tmp_path: Path, make_job: MakeJob
+) -> None:
+    names = [f"{number}.jpg" for number in range(6)]
+    for number, name in enumerate(names):
+        write_picture(tmp_path / name, number, width=400, height=300)
+    rows = [json.dumps(talk([name, names[0]])) for name in names]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    plain = job_over(make_job, "resized", tmp_path, {"path": str(tmp_path / "a.jsonl")})
+    images = plain.images.model_copy(update={"pre_resized": True})
+    job = plain.model_copy(update={"images": images})
+    prepared = prepare(job)
+    assert prepared.identity != prepare(plain).identity
+    for name in names:
+        (tmp_path / name).unlink()
+    result = train(prepared)
+    assert result.figures.samples_used == 3 * 6
+    assert result.quarantined == 0
