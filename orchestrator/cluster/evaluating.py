@@ -10,7 +10,7 @@ import ray
 from orchestrator.cluster.handout import Course, Stream
 from orchestrator.cluster.indexing import build_index
 from orchestrator.cluster.prepare import course
-from orchestrator.cluster.tasks import render_alone
+from orchestrator.cluster.rendering import render_alone
 from orchestrator.config.job import Job
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.data.variants import Images

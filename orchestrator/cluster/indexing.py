@@ -12,7 +12,8 @@ from orchestrator.cluster.internals import block_refs
 from orchestrator.cluster.tasks import IndexSpec, Numbered, measure, measured_rows
 from orchestrator.config.job import Job
 from orchestrator.data.index import Index, write_index
-from orchestrator.data.parts import Parts, digest, fingerprint_of, part_key, settings_key
+from orchestrator.data.parts import Parts, fingerprint_of, part_key, settings_key
+from orchestrator.data.places.wording import without_secrets
 from orchestrator.data.rows import rows_to_table, table_to_rows
 from orchestrator.data.sources.chunks import cut
 from orchestrator.data.variants import Images, swap_media
@@ -56,17 +57,18 @@ def build_index(
     spec = IndexSpec.of(job, part, images)
     # Here and not in a task first: what is wrong with the model is said at once.
     keys = [settings_key(spec.settings(source)) for source in range(len(spec.sources))]
-    chunks = {
-        part_key(keys[source], source, chunk): (source, chunk)
+    # A list: one file may be there twice.
+    chunks = [
+        (part_key(keys[source], source, chunk), (source, chunk))
         for source, given in enumerate(spec.sources)
         for chunk in cut(given)
-    }
+    ]
     root = _index_root(job)
     parts = Parts(root / "parts")
-    missing = {key: chunk for key, chunk in chunks.items() if not parts.is_current(key)}
+    missing = {key: chunk for key, chunk in chunks if not parts.is_current(key)}
     for key, rows in _measured(missing, spec, progress or (lambda _: None)):
         parts.write(key, rows)
-    index = _assembled(root, parts, list(chunks), spec)
+    index = _assembled(root, parts, [key for key, _ in chunks], spec)
     return BuiltIndex(index, measured=len(missing), reused=len(chunks) - len(missing))
 
 
@@ -89,6 +91,8 @@ def _measured(
         numbers = [pa.table({"chunk": [number]}) for number in range(len(segment))]
         dataset = ray.data.from_arrow(numbers)
         dataset.context.execution_options.preserve_order = True
+        # Nor may a block be divided: its number says whose rows it holds.
+        dataset.context.target_max_block_size = None
         dataset.context.enable_progress_bars = False
         measured = dataset.map_batches(
             measure,
@@ -96,8 +100,8 @@ def _measured(
             batch_size=None,
             batch_format="pyarrow",
         )
-        for (key, _), ref in zip(segment, block_refs(measured), strict=True):
-            rows = measured_rows(ray.get(ref))
+        for number, ref in enumerate(block_refs(measured)):
+            rows, key = measured_rows(ray.get(ref), number), segment[number][0]
             done += rows.num_rows
             progress(done)
             yield key, rows
@@ -106,9 +110,14 @@ def _measured(
 def _assembled(root: Path, parts: Parts, keys: Sequence[str], spec: IndexSpec) -> Index:
     """Join parts to an index, or find it joined already."""
     swapped = spec.images == "swapped"
-    digests = [digest(parts.read(key)) for key in keys]
-    identity = fingerprint_of(spec.settings(), [*digests, "swapped" if swapped else ""])
-    folder = root / identity[:16]
+    told = [parts.told(key) for key in keys]
+    identity = fingerprint_of(
+        spec.settings(), [*(digest for digest, _ in told), "swapped" if swapped else ""]
+    )
+    # The same rows over media in other places are another index of the same identity.
+    folder = (
+        root / fingerprint_of(spec.settings(), [identity, *(state for _, state in told)])[:16]
+    )
     try:
         return Index.open(folder)
     except DataError:
@@ -116,9 +125,10 @@ def _assembled(root: Path, parts: Parts, keys: Sequence[str], spec: IndexSpec) -
         return write_index(
             folder,
             _swapped(rows, spec.micro_tokens) if swapped else rows,
-            source=", ".join(source.path for source in spec.sources),
+            source=", ".join(without_secrets(source.path) for source in spec.sources),
             num_sources=len(spec.sources),
             fingerprint=identity,
+            may_be_empty=swapped,
         )
 
 

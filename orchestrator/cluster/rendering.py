@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import ray
 
+from orchestrator.cluster.patience import patiently
 from orchestrator.data.render import Renderer, render_table
 
 
@@ -21,4 +22,4 @@ def render_each(requests: pa.Table, *, renderer: Renderer) -> Iterator[pa.Table]
 @ray.remote(max_retries=3)  # type: ignore[untyped-decorator]
 def render_alone(request: pa.Table, renderer: Renderer) -> pa.Table:
     """Render one micro-batch outside of any pipeline."""
-    return render_table(request, renderer)
+    return patiently(lambda: render_table(request, renderer))

@@ -1,16 +1,14 @@
-"""What Ray runs on any node: the bodies of indexing and rendering tasks.
-
-A rendering task imports neither torch nor transformers: they are loaded where they are used.
-"""
+"""What Ray runs on any node to index."""
 
 import gc
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
+import numpy as np
 import pyarrow as pa
-import ray
 
 from orchestrator import errors
 from orchestrator.config.data import DataSource
@@ -19,31 +17,24 @@ from orchestrator.config.job import Job
 from orchestrator.config.videos import VideoBudget
 from orchestrator.data.measure import MeasureSettings, measure_records
 from orchestrator.data.media.kinds import media_kinds
+from orchestrator.data.packed import pack
 from orchestrator.data.places.places import Places
-from orchestrator.data.render import Renderer, render_table
+from orchestrator.data.render import Renderer
 from orchestrator.data.rows import ROWS_SCHEMA, rows_to_table
 from orchestrator.data.sources.chunks import Chunk, read_chunk
 from orchestrator.data.templates.reading import load_template
+from orchestrator.data.templates.template import Template
 from orchestrator.data.variants import Images
 from orchestrator.errors import OrchestratorError
 from orchestrator.plan.steps import Part
 from orchestrator.storage import Store
 
-_ERROR = "error"
+_ERROR, _NUMBER, _ROWS = "error", "number", "rows"
+MEASURED_AT_ONCE = 256
+"""Rows whose inline content is held at once."""
 
 Numbered = tuple[int, Chunk]
 """A chunk, and the place of its data set in the job."""
-
-
-def render(requests: pa.Table, *, spec: Renderer) -> pa.Table:
-    """Render requested micro-batches, one row in, one row out."""
-    return render_table(requests, spec)
-
-
-@ray.remote(max_retries=3)  # type: ignore[untyped-decorator]
-def render_alone(request: pa.Table, spec: Renderer) -> pa.Table:
-    """Render one micro-batch outside of any pipeline."""
-    return render(request, spec=spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +52,20 @@ class IndexSpec:
     blobs: str
     """URL of the store for content that came in rows."""
 
+    templates: tuple[Template | None, ...]
+    """Of each data set; read here, as their files may be on this machine alone."""
+
     images: Images = "all"
 
     @classmethod
     def of(cls, job: Job, part: Part, images: Images = "all") -> "IndexSpec":
         """What a part of a resolved job depends on."""
+        sources = job.data.training if part == "train" else job.data.held_out
         return cls(
-            sources=job.data.training if part == "train" else job.data.held_out,
+            sources=sources,
+            templates=tuple(
+                load_template(each.template) if each.template else None for each in sources
+            ),
             roots=job.data.roots,
             hosts=job.data.hosts,
             model=job.model.path,
@@ -101,7 +99,7 @@ class IndexSpec:
             max_images=self.budget.max_images,
             select=self.budget.select,
             micro_tokens=self.micro_tokens,
-            template=load_template(given.template) if given.template else None,
+            template=self.templates[source],
             images="first" if self.images == "first" else "all",
             blobs=Store.open(self.blobs),
         )
@@ -113,7 +111,7 @@ class IndexSpec:
 
 
 def measure(numbers: pa.Table, *, chunks: Sequence[Numbered], spec: IndexSpec) -> pa.Table:
-    """Measure chunks, given by their numbers: one number, one block of rows.
+    """Measure a chunk, given by its number.
 
     An error of ours comes back as a block of its own, for ``measured_rows`` to raise: Ray Data
     keeps of an error nothing but its text.
@@ -121,15 +119,18 @@ def measure(numbers: pa.Table, *, chunks: Sequence[Numbered], spec: IndexSpec) -
     tables = [ROWS_SCHEMA.empty_table()]
     _spare_what_stays(spec)
     try:
-        for number in numbers.column("chunk").to_pylist():
-            source, chunk = chunks[number]
-            rows = measure_records(
-                list(read_chunk(chunk)), chunk.file, spec.settings(source), source=source
-            )
+        [number] = numbers.column("chunk").to_pylist()
+        source, chunk = chunks[number]
+        records = read_chunk(chunk)
+        while block := list(islice(records, MEASURED_AT_ONCE)):
+            rows = measure_records(block, chunk.file, spec.settings(source), source=source)
             tables.append(rows_to_table(rows, source))
     except OrchestratorError as error:
         return pa.table({_ERROR: [type(error).__name__], "args": [list(map(str, error.args))]})
-    return pa.concat_tables(tables).combine_chunks()
+    whole = pa.concat_tables(tables).combine_chunks()
+    # Also where there are no rows: the driver has to know whose none they are.
+    marks = pa.array([number], pa.int64())
+    return pa.table({_NUMBER: marks, _ROWS: _as_cell(whole)})
 
 
 @lru_cache(maxsize=64)
@@ -144,8 +145,8 @@ def _spare_what_stays(spec: IndexSpec) -> None:
     gc.freeze()
 
 
-def measured_rows(block: pa.Table) -> pa.Table:
-    """What ``measure`` gave, if it gave rows.
+def measured_rows(block: pa.Table, number: int) -> pa.Table:
+    """What ``measure`` gave for a chunk, if it gave rows.
 
     Raises:
         OrchestratorError: The error that it met.
@@ -153,4 +154,13 @@ def measured_rows(block: pa.Table) -> pa.Table:
     if _ERROR in block.column_names:
         kind = getattr(errors, block.column(_ERROR)[0].as_py())
         raise kind(*block.column("args")[0].as_py())
-    return block
+    assert block.column(_NUMBER).to_pylist() == [number], "blocks came out of order"
+    return pa.ipc.open_stream(block.column(_ROWS)[0].as_buffer()).read_all()
+
+
+def _as_cell(rows: pa.Table) -> pa.Array:
+    """Rows as one value, which nobody can divide."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_table(rows)
+    return pack(np.frombuffer(sink.getvalue(), dtype=np.uint8))

@@ -44,3 +44,11 @@ class ImageBudget(Section):
                 f"min_pixels ({self.min_pixels}) is above max_pixels ({self.max_pixels})"
             )
         return self
+
+    @model_validator(mode="after")
+    def _copies_are_not_exact(self) -> Self:
+        if self.pre_resized and self.exact_pixels:
+            raise ValueError(
+                "pre_resized copies are JPEG, and exact_pixels wants none of its loss"
+            )
+        return self

@@ -7,6 +7,8 @@ Letters: N samples; L text tokens and image slots of a sample.
 """
 
 import json
+import shutil
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -22,13 +24,15 @@ from orchestrator.data.index_writer import (
     QUARANTINE,
     ROWS,
     ROWS_A_BATCH,
+    Counts,
     IndexWriter,
 )
 from orchestrator.data.places.location import Location
 from orchestrator.data.rows import RenderMedium, RenderRow
-from orchestrator.errors import DataError
+from orchestrator.errors import DataError, StorageError
 
 SUMMARY = "index.json"
+_TRIES = 5
 _MEDIA_COLUMNS = (
     "kinds",
     "urls",
@@ -134,16 +138,21 @@ def write_index(
     source: str,
     num_sources: int = 1,
     fingerprint: str,
+    may_be_empty: bool = False,
 ) -> Index:
     """Write an index from blocks of rows as they come; never holds more than a few of them.
 
+    It is written aside and then put in place, so that of several who write the same one, all
+    find it whole.
+
     Args:
-        folder: Where to; what an earlier index left there is replaced.
-        blocks: Tables as ``rows_to_table`` makes them, in the order of the job's data sets,
-            their files, and the rows in those.
+        folder: Where to; an index that is there is replaced.
+        blocks: Tables as ``rows_to_table`` makes them, each of one run of a file, in the order
+            of the job's data sets, their files, and the rows in those.
         source: What it is made from, for people.
         num_sources: The job's data sets.
         fingerprint: Of everything that the rows are.
+        may_be_empty: No usable row is no error.
 
     Returns:
         The index, open.
@@ -151,30 +160,62 @@ def write_index(
     Raises:
         DataError: Not one row of a data set is usable. The ledger is written all the same.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / SUMMARY).unlink(missing_ok=True)
+    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    aside.mkdir(parents=True)
+    try:
+        counts = _write_rows(aside, blocks)
+        figures = {**asdict(counts), "by_source": _by_source(counts, num_sources)}
+        summary = Summary(fingerprint=fingerprint, source=source, **figures)
+        text = json.dumps(asdict(summary), indent=2) + "\n"
+        (aside / SUMMARY).write_text(text, encoding="utf-8")
+        if not may_be_empty:
+            _refuse_useless(aside, folder, summary)
+        _put_in_place(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return Index.open(folder)
+
+
+def _write_rows(folder: Path, blocks: Iterable[pa.Table]) -> Counts:
     with IndexWriter(folder) as writer:
         for block in blocks:
             writer.add(block)
-    counts = writer.counts
-    if not counts.num_samples:
-        raise DataError(
-            _nothing_usable(folder, counts.num_bad), source, "Mend the rows named there"
-        )
-    by_source = tuple(counts.by_source.get(number, 0) for number in range(num_sources))
-    if 0 in by_source:
-        raise DataError(
-            f"data set {by_source.index(0) + 1} of {num_sources} has no row that can be used "
-            f"(see {folder / QUARANTINE})",
-            source,
-            "Mend its rows, or take it out of the job",
-        )
-    figures = {**asdict(counts), "by_source": by_source}
-    summary = Summary(fingerprint=fingerprint, source=source, **figures)
-    written = folder / f"{SUMMARY}.new"
-    written.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
-    written.replace(folder / SUMMARY)
-    return Index(folder, summary)
+    return writer.counts
+
+
+def _by_source(counts: Counts, num_sources: int) -> tuple[int, ...]:
+    return tuple(counts.by_source.get(number, 0) for number in range(num_sources))
+
+
+def _put_in_place(aside: Path, folder: Path) -> None:
+    for _ in range(_TRIES):
+        try:
+            aside.rename(folder)
+        except OSError:
+            # Whoever has the old files mapped keeps them.
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            return
+    raise StorageError("cannot be replaced", str(folder), "Check that it may be written to")
+
+
+def _refuse_useless(aside: Path, folder: Path, summary: Summary) -> None:
+    """Keep the ledger, and no index, where a data set has nothing to learn from."""
+    if 0 not in summary.by_source:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / SUMMARY).unlink(missing_ok=True)
+    (aside / QUARANTINE).replace(folder / QUARANTINE)
+    if not summary.num_samples:
+        problem = _nothing_usable(folder, summary.num_bad)
+        raise DataError(problem, summary.source, "Mend the rows named there")
+    sources = summary.by_source
+    raise DataError(
+        f"data set {sources.index(0) + 1} of {len(sources)} has no row that can be used "
+        f"(see {folder / QUARANTINE})",
+        summary.source,
+        "Mend its rows, or take it out of the job",
+    )
 
 
 def _nothing_usable(folder: Path, num_bad: int) -> str:

@@ -7,7 +7,6 @@ place: a fault is a value here, as one bad row must not end the block that it ca
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeVar
@@ -80,7 +79,8 @@ class MeasureSettings:
     @property
     def is_remote(self) -> bool:
         """Whether media may have to be fetched over a network."""
-        roots = (self.places.media_dir, *self.places.roots)
+        roots = [self.places.media_dir, *self.places.roots]
+        roots += [self.blobs.url] if self.blobs else []
         return bool(self.places.hosts) or any("://" in root for root in roots)
 
 
@@ -183,14 +183,20 @@ def _watched(
     conversation: Conversation | BadSampleError, settings: MeasureSettings
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Where a bad sample's media are and in what state, as far as that can be said."""
-    urls: list[str] = []
-    keys: list[str] = []
-    for ref in () if isinstance(conversation, BadSampleError) else conversation.media:
-        with suppress(BadSampleError):
-            url = settings.places.locate(ref).url
-            urls.append(url)
-            keys.append(media_state(url))
-    return tuple(urls), tuple(keys)
+    urls = [
+        _url(ref, settings)
+        for ref in (() if isinstance(conversation, BadSampleError) else conversation.media)
+    ]
+    return tuple(urls), tuple(map(media_state, urls))
+
+
+def _url(ref: MediaRef, settings: MeasureSettings) -> str:
+    """Where a medium is, or where it would be: it may yet come, and its folder with it."""
+    try:
+        return settings.places.locate(ref).url
+    except BadSampleError:
+        is_path = "://" not in ref.uri and "://" not in settings.places.media_dir
+        return f"{settings.places.media_dir}/{ref.uri}" if is_path else ""
 
 
 def media_state(url: str) -> str:
@@ -200,7 +206,7 @@ def media_state(url: str) -> str:
         StorageError: The store did not answer.
     """
     try:
-        return status(Location(url), url).key
+        return status(Location(url), url).key if url else ""
     except BadSampleError:
         return ""
 
@@ -275,7 +281,7 @@ def _row(
         ids_L=text.ids_L,
         labels_L=text.labels_L,
         kinds=tuple(medium.ref.kind for medium in media),
-        uris=tuple(medium.ref.uri for medium in media),
+        uris=tuple(medium.ref.shown_as for medium in media),
         urls=tuple(medium.location.url for medium in media),
         offsets=tuple(medium.location.offset for medium in media),
         lengths=tuple(

@@ -7,9 +7,11 @@ it was.
 
 import hashlib
 import json
+import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,8 +21,11 @@ from orchestrator.data.sources.chunks import Chunk, state_of
 
 # Raised whenever the same inputs would give other rows.
 _FORMAT = 2
-# Where a medium lies and when it changed says nothing about what is learned from it.
+# Where a medium lies and when it changed says nothing about what is learned from it, and
+# nothing is learned from a bad row.
 _INCIDENTAL = {"urls", "offsets", "lengths", "media_keys", "file", "notes", "question"}
+_INCIDENTAL |= {"reason", "remedy"}
+_DIGEST, _STATE = b"digest", b"state"
 
 
 def settings_key(settings: MeasureSettings) -> str:
@@ -28,6 +33,7 @@ def settings_key(settings: MeasureSettings) -> str:
     parts = {
         "format": _FORMAT,
         "places": repr(settings.places),
+        "blobs": settings.blobs and settings.blobs.url,
         "chat": settings.chat.fingerprint(),
         "coder": repr(settings.coder),
         "kinds": repr(sorted(settings.kinds.items())),
@@ -61,16 +67,23 @@ class Parts:
     def read(self, key: str) -> pa.Table:
         """A part's rows, memory-mapped."""
         with pa.memory_map(str(self._path(key))) as file:
-            return pa.ipc.open_file(file).read_all()
+            return pa.ipc.open_file(file).read_all().replace_schema_metadata()
 
     def write(self, key: str, rows: pa.Table) -> None:
-        """Keep a part; it appears whole or not at all."""
+        """Keep a part; it appears whole or not at all, whoever else writes it."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        written = path.with_suffix(".new")
-        with pa.ipc.new_file(str(written), rows.schema) as file:
+        written = path.with_suffix(f".{uuid.uuid4().hex}")
+        told = {_DIGEST: digest(rows), _STATE: _digest(rows, set())}
+        with pa.ipc.new_file(str(written), rows.schema.with_metadata(told)) as file:
             file.write_table(rows)
         written.replace(path)
+
+    def told(self, key: str) -> tuple[str, str]:
+        """A part's ``digest``, and another that follows also where its media lie."""
+        with pa.memory_map(str(self._path(key))) as file:
+            metadata = pa.ipc.open_file(file).schema.metadata
+        return metadata[_DIGEST].decode(), metadata[_STATE].decode()
 
     def is_current(self, key: str) -> bool:
         """Whether a part is there, and its media are as they were measured.
@@ -96,10 +109,22 @@ class Parts:
 
 
 def digest(rows: pa.Table) -> str:
-    """SHA-256 of what is learned from rows: equal on every machine, wherever the files lie."""
+    """SHA-256 of what is learned from rows: equal on every machine, wherever the files lie.
+
+    Of media's content it follows the number of bytes.
+    """
+    sha = hashlib.sha256(_digest(rows, _INCIDENTAL).encode())
+    good = rows.filter(pc.is_null(rows.column("reason")))
+    sizes = zip(_values(good, "lengths"), _values(good, "media_keys"), strict=True)
+    for length, state in sizes:
+        sha.update((str(length) if length >= 0 else state.partition(":")[0]).encode() + b" ")
+    return sha.hexdigest()
+
+
+def _digest(rows: pa.Table, left_out: set[str]) -> str:
     sha = hashlib.sha256()
     for name in rows.column_names:
-        if name not in _INCIDENTAL:
+        if name not in left_out:
             column = rows.column(name)
             sha.update(name.encode())
             if pa.types.is_list(column.type):
@@ -115,8 +140,8 @@ def fingerprint_of(settings: MeasureSettings, digests: Iterable[str]) -> str:
     return _sha256(json.dumps([_FORMAT, pixels, *digests]))
 
 
-def _values(rows: pa.Table, name: str) -> list[str]:
-    values: list[str] = pc.list_flatten(rows.column(name)).to_pylist()
+def _values(rows: pa.Table, name: str) -> list[Any]:
+    values: list[Any] = pc.list_flatten(rows.column(name)).to_pylist()
     return values
 
 

@@ -26,6 +26,7 @@ from orchestrator.data.micro_batch import Fault, MicroBatch, address_of
 from orchestrator.data.packed import pack, texts, unpack
 from orchestrator.data.places.content import Content
 from orchestrator.data.places.location import Location
+from orchestrator.data.places.wording import without_secrets
 from orchestrator.data.rows import RenderMedium, RenderRow
 from orchestrator.errors import StorageError
 from orchestrator.plan.steps import Address
@@ -128,7 +129,7 @@ def _patches(medium: RenderMedium, renderer: Renderer) -> list[Patches]:
 
 def _name(place: Location) -> str:
     """What messages call a medium: a file, or a run of bytes in one."""
-    file = place.url.rpartition("/")[2]
+    file = without_secrets(place.url).rpartition("/")[2]
     if place.length is None:
         return file
     return f"{file}, bytes {place.offset} to {place.offset + place.length}"

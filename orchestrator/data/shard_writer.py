@@ -9,9 +9,11 @@ Letters: E pictures of a catalogue.
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,8 @@ RUN_PICTURES = 256
 ENTRY = np.dtype([("key", KEY), ("content", "S16"), ("offset", "<i8"), ("length", "<i8")])
 """A picture's key, the hash of its JPEG, and that one's range in the shard."""
 
+REMOTE_AT_ONCE = 8
+"""Media behind URLs that one task reads ahead."""
 _CATALOGUE = ".npy"
 _READERS = 16
 
@@ -97,8 +101,7 @@ def write_shards(
         StorageError: A store did not answer, or a file is gone since it was indexed.
     """
     shard = _Shard()
-    for each in wanted:
-        pictures = _loaded(each.medium, kinds)
+    for each, pictures in _all_loaded(wanted, kinds):
         if pictures is None:
             continue
         for key, pixels_HWC in zip(each.keys, pictures, strict=True):
@@ -127,6 +130,23 @@ def read_catalogues(store: Store) -> list[Catalogue]:
             Catalogue(name.partition(".")[0], np.load(io.BytesIO(content), allow_pickle=False))
             for name, content in zip(names, contents, strict=True)
         ]
+
+
+def _all_loaded(
+    wanted: Iterable[Sought], kinds: Mapping[str, Medium]
+) -> Iterator[tuple[Sought, Sequence[Pixels] | None]]:
+    """Load media in their order: remote ones a few ahead, side by side, local ones in turn."""
+    coming: deque[tuple[Sought, Callable[[], Sequence[Pixels] | None]]] = deque()
+    with ThreadPoolExecutor(REMOTE_AT_ONCE) as pool:
+        for each in wanted:
+            load = partial(_loaded, each.medium, kinds)
+            is_remote = each.medium.location.is_remote
+            coming.append((each, pool.submit(load).result if is_remote else load))
+            if len(coming) > REMOTE_AT_ONCE:
+                first, its_load = coming.popleft()
+                yield first, its_load()
+        for each, load_now in coming:
+            yield each, load_now()
 
 
 def _loaded(medium: RenderMedium, kinds: Mapping[str, Medium]) -> Sequence[Pixels] | None:

@@ -4,7 +4,7 @@ A figure that does not fall when the pictures are swapped was not read off the p
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -47,24 +47,31 @@ def only_first(conversation: Conversation) -> Conversation:
     return replace(conversation, turns=tuple(turns))
 
 
-def partners(num_pictures: Sequence[int]) -> dict[int, int]:
-    """Who gets whose pictures: each the next one's with as many, the last the first's.
+def partners(media: Sequence[tuple[int, Hashable]]) -> dict[int, int]:
+    """Who gets whose media: each the next one's that has as many pictures, and others.
 
     Args:
-        num_pictures: Of each sample, in order.
+        media: Of each sample its number of pictures, and what is equal where the media are.
 
     Returns:
         By the place of each sample that has pictures the place of the one that gives; its own
-        where no other has as many.
+        where no other has as many, or all have the same.
     """
     alike: dict[int, list[int]] = defaultdict(list)
-    for place, number in enumerate(num_pictures):
-        if number:
-            alike[number].append(place)
+    for place, (num_pictures, _) in enumerate(media):
+        if num_pictures:
+            alike[num_pictures].append(place)
     return {
-        place: giver
+        place: next(
+            (
+                giver
+                for giver in places[turn + 1 :] + places[:turn]
+                if media[giver] != media[place]
+            ),
+            place,
+        )
         for places in alike.values()
-        for place, giver in zip(places, places[1:] + places[:1], strict=True)
+        for turn, place in enumerate(places)
     }
 
 
@@ -73,15 +80,20 @@ def swap_media(
 ) -> list[SampleRow | BadRow]:
     """Give each sample the media of its partner.
 
-    Samples without pictures stay as they are, and so do bad rows. A sample that no other has as
-    many pictures as becomes a bad row, and so does one that the exchange makes longer than
+    Samples without pictures stay as they are, and so do bad rows. A sample that finds no
+    partner becomes a bad row, and so does one that the exchange makes longer than
     ``micro_tokens``: there is nothing to ask them.
     """
-    counts = [sum(row.pictures) if isinstance(row, SampleRow) else 0 for row in rows]
     swapped = list(rows)
-    for place, giver in partners(counts).items():
+    for place, giver in partners([_media_of(row) for row in rows]).items():
         swapped[place] = _with_media(rows[place], rows[giver], micro_tokens)
     return swapped
+
+
+def _media_of(row: SampleRow | BadRow) -> tuple[int, Hashable]:
+    if isinstance(row, BadRow):
+        return 0, None
+    return sum(row.pictures), (row.urls, row.offsets, row.lengths)
 
 
 def _with_media(
@@ -91,7 +103,7 @@ def _with_media(
     assert isinstance(giver, SampleRow)
     tokens = row.text_tokens + giver.image_tokens
     if row is giver:
-        reason = f"no other sample has {sum(row.pictures)} pictures to exchange"
+        reason = f"no other sample has {sum(row.pictures)} other pictures to exchange"
         return BadRow(row.file, row.row, row.id, reason, "Hold out another of this size")
     if tokens > micro_tokens:
         reason = f"too long with another's pictures: {tokens} tokens"

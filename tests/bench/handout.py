@@ -252,7 +252,7 @@ def measure_consumers(folder: Path) -> None:
         for world_size in (2, 4, 8):
             each, speed = measured(course, warming, world_size)
             print(
-                f"{world_size} consumers: {speed:.0f} micro-batches/s; CPU ms each: {told(each)}"
+                f"{world_size} consumers: {speed:.0f} micro-batches/s; CPU ms each {told(each)}"
             )
 
 

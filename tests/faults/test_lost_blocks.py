@@ -40,7 +40,7 @@ def expected(plan: Plan, steps: range) -> dict[tuple[int, ...], list[int]]:
 def test_blocks_lost_with_their_nodes_come_again_and_are_the_same(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
-    course, medium = make_course(tmp_path, 80, side=280)
+    course, medium = make_course(tmp_path, 60, side=280)
     actor = start_on_head(HandOut, {"train": course}, frozenset(), max_concurrency=8)
     client, plan = HandOutClient(actor), course.open()[1]
     client.step_plan("train", 0)
@@ -50,7 +50,7 @@ def test_blocks_lost_with_their_nodes_come_again_and_are_the_same(
     # until there is a node again.
     for node in list(cluster.cluster.worker_nodes):
         cluster.kill_node(node.node_id)
-    early, late = range(8), range(8, plan.num_steps)
+    early, late = range(7), range(7, plan.num_steps)
     assert sweep(client, early) == expected(plan, early)
     cluster.add_node(2, {})
     assert sweep(client, late) == expected(plan, late)

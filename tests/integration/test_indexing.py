@@ -120,6 +120,36 @@ def test_a_file_that_is_only_touched_makes_no_other_index(
     assert after.index.summary == before.index.summary
 
 
+def test_equal_rows_over_other_pictures_are_another_index(
+    tmp_path: Path, make_job: MakeJob
+) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps(talk(["0.jpg"])))
+    places = []
+    for version in ("v1", "v2"):
+        (tmp_path / version).mkdir()
+        write_picture(tmp_path / version / "0.jpg", 0)
+        source = {"path": str(tmp_path / "a.jsonl"), "media_dir": str(tmp_path / version)}
+        index = build_index(job_over(make_job, version, tmp_path, source), "train").index
+        (medium,) = index.sample(0).media
+        places.append((index.summary.fingerprint, index.folder, medium.location.url))
+    (one, folder, url), (other, other_folder, other_url) = places
+    assert one == other
+    assert folder != other_folder
+    assert (Path(url).parent.name, Path(other_url).parent.name) == ("v1", "v2")
+
+
+def test_one_file_may_be_there_twice(tmp_path: Path, make_job: MakeJob) -> None:
+    write_picture(tmp_path / "0.jpg", 0)
+    rows = [json.dumps(talk(["0.jpg"], answer)) for answer in ("yes", "no")]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    entry = {"file_name": "a.jsonl", "formatting": "sharegpt"}
+    told = {"one": entry, "two": entry}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(told))
+    source = {"path": str(tmp_path / "dataset_info.json")}
+    built = build_index(job_over(make_job, "twice", tmp_path, source), "train")
+    assert built.index.num_samples == 4
+
+
 def test_a_store_that_does_not_answer_ends_the_index_and_sets_no_row_aside(
     tmp_path: Path, make_job: MakeJob
 ) -> None:
@@ -151,6 +181,6 @@ def test_images_written_at_the_jobs_size_are_all_that_training_needs(
     assert prepared.identity != prepare(plain).identity
     for name in names:
         (tmp_path / name).unlink()
-    result = train(prepared)
+    result = train(prepared, lambda _: None)
     assert result.figures.samples_used == 3 * 6
     assert result.quarantined == 0

@@ -108,7 +108,7 @@ PATHS = (
     names(
         "nor is the host behind a user's name",
         "https://localhost@example.com/a.jpg",
-        Quarantined("'https://localhost@example.com/a.jpg'"),
+        Quarantined("'https://…@example.com/a.jpg' is no path"),
     ),
     names(
         "a bucket that is not named is not asked",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from orchestrator.data.places.wording import missing
+from orchestrator.data.places.wording import missing, without_secrets
 from orchestrator.errors import StorageError
 
 T = TypeVar("T")
@@ -74,6 +74,6 @@ def patiently(action: Callable[[], T], url: str, what: str, patience: Patience) 
     times = 1 + len(patience.waits_s)
     raise StorageError(
         f"does not answer, asked {times} times ({problem})",
-        url,
+        without_secrets(url),
         "Check the store and run again",
     )

@@ -7,7 +7,19 @@ _LETTERS = 200
 
 def shown(kind: str, name: str) -> str:
     """A medium as messages call it: ``image 'a.jpg'``, short enough for a line."""
-    return f"{kind} {brief(name)}"
+    return f"{kind} {brief(without_secrets(name))}"
+
+
+def without_secrets(name: str) -> str:
+    """A URL without what may open a door: a user's password, a signature in the query."""
+    scheme, separator, rest = name.partition("://")
+    if not separator:
+        return name
+    place, question, _ = rest.partition("?")
+    host, slash, path = place.partition("/")
+    _, user, host = host.rpartition("@")
+    hidden = "…@" if user else ""
+    return f"{scheme}://{hidden}{host}{slash}{path}{'?…' if question else ''}"
 
 
 def brief(text: str) -> str:

@@ -10,7 +10,14 @@ from orchestrator.data.sources.data_file import DataFile
 from orchestrator.data.sources.files import files_of
 from orchestrator.data.sources.form import Form, form_of
 from orchestrator.data.sources.kinds import READERS, TABLES, TEXTS, kind_of
-from orchestrator.data.sources.opening import answering, identity, is_remote, read_between
+from orchestrator.data.sources.opening import (
+    answering,
+    identity,
+    is_packed,
+    is_remote,
+    open_text,
+    read_between,
+)
 from orchestrator.data.sources.record import Record
 from orchestrator.data.sources.reshaping import reshape
 from orchestrator.data.sources.spans import Span
@@ -98,6 +105,9 @@ def state_of(chunk: Chunk) -> str:
     if chunk.reader not in TEXTS or is_remote(chunk.file):
         return chunk.identity
     with answering(chunk.file):
+        with open_text(chunk.file) as file:
+            if is_packed(file):
+                return chunk.identity
         content = read_between(chunk.file, chunk.start, chunk.stop)
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 

@@ -28,8 +28,9 @@ READERS: dict[str, Reader] = {
 }
 
 TABLES = {"csv", "parquet", "arrow_file", "arrow_stream"}
-TEXTS = {"json_lines", "json_list"}
 """Readers of files in which every row has every column."""
+TEXTS = {"json_lines", "json_list"}
+"""Readers of files of which a run of bytes is a run of rows."""
 
 _LINES = {".jsonl", ".ndjson"}
 _CSV = {".csv", ".tsv"}

@@ -191,6 +191,11 @@ def test_overrides_win_over_the_file_and_the_last_one_over_the_others(
             "images.min_pixels=9000000",
             "min_pixels (9000000) is above max_pixels (1003520). Compare jobs/demo.yaml.",
         ),
+        (
+            "images={pre_resized: true, exact_pixels: true}",
+            "pre_resized copies are JPEG, and exact_pixels wants none of its loss. "
+            "Compare jobs/demo.yaml.",
+        ),
     ],
 )
 def test_a_wrong_override_is_cited_as_it_was_typed(

@@ -16,6 +16,8 @@ from orchestrator.data.index import Index, write_index
 from orchestrator.data.places.location import Location
 from orchestrator.data.rows import RenderMedium, SampleRow, rows_to_table
 from orchestrator.errors import DataError
+from orchestrator.plan.mix import Mix, Share
+from orchestrator.plan.steps import Plan
 from tests.unit.data.samples import sample_row
 
 
@@ -103,17 +105,30 @@ def test_no_good_row_is_an_error_and_the_ledger_is_there(
         Index.open(tmp_path)
 
 
-def test_an_index_that_was_not_finished_is_none(tmp_path: Path) -> None:
-    build(tmp_path, 10)
+def test_an_index_that_was_not_finished_leaves_the_one_before_it(tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    build(folder, 10)
 
     def broken() -> Iterator[pa.Table]:
         yield rows_to_table([good(1)])
         raise RuntimeError("the machine is gone")
 
     with pytest.raises(RuntimeError):
-        write_index(tmp_path, broken(), source="data.jsonl", fingerprint="f")
-    with pytest.raises(DataError, match="holds no index"):
-        Index.open(tmp_path)
+        write_index(folder, broken(), source="data.jsonl", fingerprint="f")
+    assert Index.open(folder).num_samples == 9
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_an_index_may_be_empty_where_that_is_an_answer(tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    rows = rows_to_table([bad(1)])
+    index = write_index(folder, [rows], source="d", fingerprint="f", may_be_empty=True)
+    assert index.num_samples == 0
+    plan = Plan(
+        tokens_N=index.tokens_N, cost_N=index.cost_N, epochs=1, global_batch=4, micro_tokens=9,
+        seed=None, mix=Mix((Share(0),)),
+    )  # fmt: skip
+    assert plan.num_steps == 0
 
 
 def test_an_index_that_lost_a_file_is_none(tmp_path: Path) -> None:
@@ -170,7 +185,7 @@ def test_blocks_out_of_order_are_a_bug_and_not_another_numbering(tmp_path: Path)
     with pytest.raises(AssertionError, match="order"):
         write_index(
             tmp_path,
-            [rows_to_table([good(2)]), rows_to_table([good(1)])],
+            [rows_to_table([good(2), good(1)])],
             source="data.jsonl",
             fingerprint="f",
         )

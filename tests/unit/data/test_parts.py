@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from orchestrator.config.data import DataSource
 from orchestrator.data.bad_sample import BadRow
@@ -37,6 +38,12 @@ def test_a_part_comes_back_as_it_was_written(parts: Parts) -> None:
     table = rows_to_table([sample_row(1, 2), BadRow("f", 2, "x", "broken", "mend")])
     parts.write("key", table)
     assert parts.read("key").equals(table)
+    moved = rows_to_table([dataclasses.replace(sample_row(1, 2), urls=("/x", "/y"))])
+    parts.write("moved", moved)
+    parts.write("there", rows_to_table([sample_row(1, 2)]))
+    (one, there), (other, elsewhere) = parts.told("there"), parts.told("moved")
+    assert one == other
+    assert there != elsewhere
     assert not parts.is_current("another")
 
 
@@ -66,11 +73,28 @@ def test_a_missing_file_that_comes_back_is_noticed(
     assert not parts.is_current("key")
 
 
+def test_a_folder_that_was_missing_is_noticed_when_it_comes(
+    parts: Parts, settings: MeasureSettings, record: MakeRecord, tmp_path: Path
+) -> None:
+    measured(parts, settings, record(["later/a.png"]))
+    assert parts.is_current("key")
+    (tmp_path / "later").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "later/a.png")
+    assert not parts.is_current("key")
+
+
 def test_the_digest_follows_what_is_learned_and_not_where_it_lies() -> None:
     row = sample_row(1, 2)
     before = digest(rows_to_table([row, sample_row(2, 0)]))
-    moved = dataclasses.replace(row, urls=("/x", "/y"), media_keys=("1", "2"), file="other")
+    moved = dataclasses.replace(row, urls=("/x", "/y"), file="other")
     assert digest(rows_to_table([moved, sample_row(2, 0)])) == before
+    bad = [BadRow(file, 3, "x", f"{file} is broken", "mend") for file in ("/a", "/b")]
+    assert digest(rows_to_table(bad[:1])) == digest(rows_to_table(bad[1:]))
+    replaced = dataclasses.replace(row, media_keys=("7:1", "8:1"))
+    touched = dataclasses.replace(row, media_keys=("7:2", "8:3"))
+    grown = dataclasses.replace(row, media_keys=("7:1", "9:1"))
+    one, other, larger = (digest(rows_to_table([each])) for each in (replaced, touched, grown))
+    assert one == other != larger
     for change in (
         {"ids_L": row.ids_L + 1},
         {"labels_L": ~row.labels_L},

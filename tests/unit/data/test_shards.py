@@ -3,6 +3,7 @@
 import hashlib
 import io
 import tarfile
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -316,3 +317,20 @@ def test_catalogues_of_equal_shards_with_other_keys_stand_side_by_side(
     assert written[0].shard == written[1].shard
     assert len([name for name in store.list() if name.endswith(".tar")]) == 1
     assert len(read_catalogues(store)) == 2
+
+
+def test_remote_media_are_read_side_by_side_and_written_in_order(store: Store) -> None:
+    together = threading.Barrier(3, timeout=5)
+
+    class Meeting(Stripes):
+        def load(self, content: Content, targets: Targets, /) -> list[Pixels]:
+            together.wait()
+            return [np.full((*targets[0], 3), int(content.name), dtype=np.uint8)]
+
+    wanted = [
+        Sought(RenderMedium("video", Location(f"s3://b/{n}"), (TARGET,)), (b"%16d" % n,))
+        for n in (30, 20, 10)
+    ]
+    (catalogue,) = write_shards(wanted, {"video": Meeting()}, store)
+    assert catalogue.entries_E["key"].tolist() == [each.keys[0] for each in wanted]
+    assert np.all(np.diff(catalogue.entries_E["offset"]) > 0)

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.data.bad_sample import BadSampleError
@@ -138,7 +138,9 @@ def test_images_and_places_always_agree_and_all_else_stays_word_for_word(
 
 @given(TALKS, st.integers(1, 12))
 def test_refusing_never_changes_a_sample(talk: Conversation, most: int) -> None:
-    assume(len(pictures(talk)) > most)
+    if len(pictures(talk)) <= most:
+        assert thin(talk, most, "refuse") == talk
+        return
     with pytest.raises(BadSampleError):
         thin(talk, most, "refuse")
 

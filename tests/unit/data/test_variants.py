@@ -28,7 +28,14 @@ def test_a_turn_left_with_nothing_goes() -> None:
 
 
 def test_partners_have_as_many_pictures() -> None:
-    assert partners([2, 3, 2, 0, 2]) == {0: 2, 2: 4, 4: 0, 1: 1}
+    media = [(2, "a"), (3, "b"), (2, "c"), (0, ""), (2, "d")]
+    assert partners(media) == {0: 2, 2: 4, 4: 0, 1: 1}
+
+
+def test_nobody_gets_the_same_pictures_again() -> None:
+    media = [(2, "a"), (2, "a"), (2, "b"), (2, "b")]
+    assert partners(media) == {0: 2, 1: 2, 2: 0, 3: 0}
+    assert partners([(2, "a"), (2, "a")]) == {0: 0, 1: 1}
 
 
 def test_media_are_swapped_with_all_that_follows_from_them() -> None:
@@ -47,8 +54,8 @@ def test_media_are_swapped_with_all_that_follows_from_them() -> None:
 def test_who_finds_no_partner_or_no_room_is_set_aside() -> None:
     alone = swap_media([sample_row(1, num_images=1), sample_row(2, num_images=3)], 1000)
     assert [one.reason for one in alone if isinstance(one, BadRow)] == [
-        "no other sample has 1 pictures to exchange",
-        "no other sample has 3 pictures to exchange",
+        "no other sample has 1 other pictures to exchange",
+        "no other sample has 3 other pictures to exchange",
     ]
     crowded = swap_media([sample_row(row, num_images=2) for row in (1, 2)], 5)
     assert all(isinstance(one, BadRow) and "too long" in one.reason for one in crowded)

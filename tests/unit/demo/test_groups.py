@@ -20,7 +20,7 @@ EVAL = groups.eval_records(PICTURES, SETTINGS)
 
 def varied(images: Images) -> list[Record]:
     """The groups as evaluation shows them, pictures withheld or swapped."""
-    givers = partners([len(record["images"]) for record in EVAL])
+    givers = partners([(len(record["images"]), tuple(record["images"])) for record in EVAL])
     assert all(place != giver for place, giver in givers.items())
     shown = {
         "all": [record["images"] for record in EVAL],
