@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: demo test check schema clean
+.PHONY: demo test check schema clean bench-images bench-index bench-handout bench-plan
 
 demo: .venv/.stamp
 	@$(BIN)/orchestrator demo
@@ -18,6 +18,21 @@ check: .venv/.stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# Measurements, each a table on the terminal: minutes, and the index some 4 GB of disk.
+bench-images: .venv/.stamp
+	@$(BIN)/python -m tests.bench.images
+
+bench-index: .venv/.stamp
+	@$(BIN)/python -m tests.bench.index
+
+bench-handout: .venv/.stamp
+	@$(BIN)/python -m tests.bench.handout --what ratio
+	@$(BIN)/python -m tests.bench.handout --what consumers
+	@$(BIN)/python -m tests.bench.handout --what shards
+
+bench-plan: .venv/.stamp
+	@$(BIN)/python -m tests.bench.plan
 
 schema: .venv/.stamp
 	@$(BIN)/python -m orchestrator.config.schema > jobs/job.schema.json
