@@ -15,7 +15,9 @@ def without_secrets(name: str) -> str:
     scheme, separator, rest = name.partition("://")
     if not separator:
         return name
-    place, question, _ = rest.partition("?")
+    # In the name of a store's object, a question mark is a letter.
+    is_web = scheme.lower() in {"http", "https"}
+    place, question, _ = rest.partition("?") if is_web else (rest, "", "")
     host, slash, path = place.partition("/")
     _, user, host = host.rpartition("@")
     hidden = "…@" if user else ""

@@ -11,6 +11,7 @@ from orchestrator.data.places.wording import shown, without_secrets
         ("https://user:pw@host/a/b.jpg", "https://…@host/a/b.jpg"),
         ("https://host:8080/a.jpg?sv=1&sig=SECRET", "https://host:8080/a.jpg?…"),
         ("s3://bucket/a@b/c.jpg", "s3://bucket/a@b/c.jpg"),
+        ("s3://bucket/what?.jpg", "s3://bucket/what?.jpg"),
         ("a?b@c.jpg", "a?b@c.jpg"),
         ("/folder/what?.jpg", "/folder/what?.jpg"),
     ],
