@@ -21,8 +21,10 @@ from orchestrator.errors import DataError
 from orchestrator.plan.steps import Part
 from orchestrator.storage import Store
 
-SEGMENT_CHUNKS = 256
-"""Chunks in flight at once, so that a large data file is never held whole."""
+SEGMENT_CHUNKS = 1024
+"""Chunks of one pipeline; those of a large data file are many."""
+LOOK_EVERY_S = 0.1
+"""A chunk takes longer than that."""
 
 Progress = Callable[[int], None]
 
@@ -100,7 +102,7 @@ def _measured(
             batch_size=None,
             batch_format="pyarrow",
         )
-        for number, ref in enumerate(block_refs(measured)):
+        for number, ref in enumerate(block_refs(measured, LOOK_EVERY_S)):
             rows, key = measured_rows(ray.get(ref), number), segment[number][0]
             done += rows.num_rows
             progress(done)

@@ -57,12 +57,21 @@ def start_on_head(kind: type, *args: Any, **options: Any) -> Any:  # noqa: ANN40
     return ray.remote(kind).options(num_cpus=0, resources=head, **options).remote(*args)
 
 
-def block_refs(dataset: Any) -> Iterator[Any]:  # noqa: ANN401 - Ray ships no types
-    """Run a dataset and give its blocks' references, in order, as they are made."""
+def block_refs(
+    dataset: Any,  # noqa: ANN401 - Ray ships no types
+    look_every_s: float = LOOK_EVERY_S,
+) -> Iterator[Any]:
+    """Run a dataset and give its blocks' references, in order, as they are made.
+
+    Args:
+        dataset: A dataset of Ray's.
+        look_every_s: How soon a task that ends is followed by another; each look takes some
+            milliseconds. It holds for all pipelines of the process.
+    """
     # By default a pipeline runs one task at a time for its first two seconds, until it looks
     # what it may use, and a task that ends is not followed by another for a tenth of one.
     resource_manager.ResourceManager.GLOBAL_LIMITS_UPDATE_INTERVAL_S = LIMITS_EVERY_S
-    streaming_executor_state.WAIT_FOR_TASK_COMPLETION_TIMEOUT_S = LOOK_EVERY_S
+    streaming_executor_state.WAIT_FOR_TASK_COMPLETION_TIMEOUT_S = look_every_s
     for bundle in dataset.iter_internal_ref_bundles():
         for entry in bundle.blocks:
             yield entry.ref

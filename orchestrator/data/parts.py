@@ -74,7 +74,7 @@ class Parts:
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         written = path.with_suffix(f".{uuid.uuid4().hex}")
-        told = {_DIGEST: digest(rows), _STATE: _digest(rows, set())}
+        told = {_DIGEST: digest(rows), _STATE: _state(rows)}
         with pa.ipc.new_file(str(written), rows.schema.with_metadata(told)) as file:
             file.write_table(rows)
         written.replace(path)
@@ -113,7 +113,7 @@ def digest(rows: pa.Table) -> str:
 
     Of media's content it follows the number of bytes.
     """
-    sha = hashlib.sha256(_digest(rows, _INCIDENTAL).encode())
+    sha = hashlib.sha256(_learned(rows).encode())
     good = rows.filter(pc.is_null(rows.column("reason")))
     sizes = zip(_values(good, "lengths"), _values(good, "media_keys"), strict=True)
     for length, state in sizes:
@@ -121,10 +121,18 @@ def digest(rows: pa.Table) -> str:
     return sha.hexdigest()
 
 
-def _digest(rows: pa.Table, left_out: set[str]) -> str:
+def _state(rows: pa.Table) -> str:
+    """Another string for other rows; of equal rows it may differ, where Arrow does."""
+    hashed = hashlib.blake2b(digest_size=32)
+    for batch in rows.combine_chunks().to_batches():
+        hashed.update(batch.serialize())
+    return hashed.hexdigest()
+
+
+def _learned(rows: pa.Table) -> str:
     sha = hashlib.sha256()
     for name in rows.column_names:
-        if name not in left_out:
+        if name not in _INCIDENTAL:
             column = rows.column(name)
             sha.update(name.encode())
             if pa.types.is_list(column.type):
@@ -150,8 +158,8 @@ def _update(sha: "hashlib._Hash", column: pa.ChunkedArray) -> None:
     sha.update(repr(len(column)).encode())
     sha.update(column.is_null().to_numpy().tobytes())
     if pa.types.is_string(column.type):
-        for text in column.to_pylist():
-            sha.update(b"" if text is None else f"{len(text)}:{text}".encode())
+        sha.update(pc.binary_length(column).fill_null(-1).to_numpy().tobytes())
+        sha.update("".join(column.fill_null("").to_pylist()).encode())
     else:
         zero = pa.scalar(0).cast(column.type) if column.null_count else None
         filled = column if zero is None else column.fill_null(zero)
