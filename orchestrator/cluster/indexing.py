@@ -114,7 +114,9 @@ def _assembled(root: Path, parts: Parts, keys: Sequence[str], spec: IndexSpec) -
     swapped = spec.images == "swapped"
     told = [parts.told(key) for key in keys]
     identity = fingerprint_of(
-        spec.settings(), [*(digest for digest, _ in told), "swapped" if swapped else ""]
+        spec.settings(),
+        # Who is too long with another's pictures follows from what may be long.
+        [*(digest for digest, _ in told), f"swapped {spec.micro_tokens}" if swapped else ""],
     )
     # The same rows over media in other places are another index of the same identity.
     folder = (

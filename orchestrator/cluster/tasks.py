@@ -98,6 +98,7 @@ class IndexSpec:
             chat=chat,
             max_images=self.budget.max_images,
             select=self.budget.select,
+            max_source_pixels=self.budget.max_source_pixels,
             micro_tokens=self.micro_tokens,
             template=self.templates[source],
             images="first" if self.images == "first" else "all",

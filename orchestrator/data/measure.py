@@ -66,6 +66,9 @@ class MeasureSettings:
     select: Select
     """What becomes of a sample with more."""
 
+    max_source_pixels: int
+    """Area that an image may claim, where its likeness to others is asked."""
+
     micro_tokens: int
     """Tokens a sample may have: it has to fit one micro-batch."""
 
@@ -172,7 +175,9 @@ def _draft(conversation: Conversation, settings: MeasureSettings) -> _Draft:
         conversation,
         settings.max_images,
         settings.select,
-        look=lambda ref: perceptual_hash(Content(ref.shown_as, settings.places.locate(ref))),
+        look=lambda ref: perceptual_hash(
+            Content(ref.shown_as, settings.places.locate(ref)), settings.max_source_pixels
+        ),
     )
     # After thinning: a template says how many there are.
     put = apply(settings.template, thinned) if settings.template else thinned

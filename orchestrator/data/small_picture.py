@@ -5,10 +5,11 @@ Letters: H, W pixels; C channels.
 
 from PIL import Image
 
+from orchestrator.config.images import ImageBudget
 from orchestrator.data.media.image import ImageMedium
 from orchestrator.data.places.content import Content
 
-MAX_SOURCE_PIXELS = 200_000_000
+MAX_SOURCE_PIXELS = ImageBudget().max_source_pixels
 """Area that a header may claim, where no job says otherwise."""
 
 

@@ -26,7 +26,6 @@ from orchestrator.data.places.buckets import _filesystem
 from orchestrator.data.places.content import Content
 from orchestrator.data.places.location import Location
 from orchestrator.data.places.places import Places
-from orchestrator.data.places.reading import read_all
 from orchestrator.data.places.status import status
 from orchestrator.errors import StorageError
 from orchestrator.storage import Store
@@ -127,7 +126,7 @@ def test_media_in_a_bucket_are_found_measured_read_and_missed(s3: Server) -> Non
     refs = [MediaRef(name.removeprefix("set/")) for name in names]
     found = [places.locate(ref) for ref in refs]
     assert [status(place, "a").num_bytes for place in found] == list(map(len, pictures))
-    assert read_all([of(place) for place in found], limit=8) == pictures
+    assert [of(place).read() for place in found] == pictures
     first = status(found[0], "a")
     assert status(found[0], "a") == first
     put(names[0], pictures[1])
@@ -177,7 +176,7 @@ def _inline_content_is_kept(pictures: list[bytes]) -> None:
     placed = write_blob(store, pictures)
     assert write_blob(store, pictures) == placed
     assert len(store.list()) == 1
-    assert read_all([of(place) for place in placed]) == pictures
+    assert [of(place).read() for place in placed] == pictures
 
 
 def _nobody_answers(found: list[Location]) -> None:
@@ -188,5 +187,5 @@ def _nobody_answers(found: list[Location]) -> None:
     with pytest.raises(StorageError, match="asked 3 times"):
         status(found[0], "a", patience=HASTY)
     with pytest.raises(StorageError):
-        read_all([of(place) for place in found])
+        of(found[1]).read()
     assert time.monotonic() - begun_s < 30

@@ -7,8 +7,8 @@ from orchestrator.data.coder import Pixels
 from orchestrator.data.media.film import Film, opened
 from orchestrator.data.media.frames import frames_at, key_frames, pixels_of
 from orchestrator.data.media.medium import ImageSize, Targets
+from orchestrator.data.media.orientation import swaps_sides
 from orchestrator.data.media.timeline import key_frames_of, timeline_of
-from orchestrator.data.media.turning import is_stored_lying
 from orchestrator.data.places.content import Content
 
 Select = Literal["even", "key"]
@@ -68,7 +68,7 @@ def _size_of(film: Film) -> ImageSize:
     # Width of a pixel, as television and discs have it.
     stretch = stream.sample_aspect_ratio or 1
     width = max(1, round(stream.width * stretch))
-    if is_stored_lying(film.orientation):
+    if swaps_sides(film.orientation):
         return ImageSize(width=stream.height, height=width)
     return ImageSize(width=width, height=stream.height)
 

@@ -19,10 +19,9 @@ from PIL import Image
 from orchestrator.data.bad_sample import BadSampleError
 from orchestrator.data.coder import Pixels
 from orchestrator.data.media.film import Film
-from orchestrator.data.media.orientation import turned
+from orchestrator.data.media.orientation import swaps_sides, turned
 from orchestrator.data.media.pixels import to_8_bit
 from orchestrator.data.media.timeline import KeyFrames, Timeline, time_of, unit_s
-from orchestrator.data.media.turning import is_stored_lying
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -104,7 +103,7 @@ def pixels_of(
     """
     if frame.is_corrupt:
         raise BadSampleError(f"{film.what} has a damaged frame", _REMEDY)
-    height, width = target_hw[::-1] if is_stored_lying(film.orientation) else target_hw
+    height, width = target_hw[::-1] if swaps_sides(film.orientation) else target_hw
     if any(component.is_alpha for component in frame.format.components):
         clear = Image.fromarray(
             frame.to_ndarray(format="rgba", interpolation=_SCALING, threads=1)

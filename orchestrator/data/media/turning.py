@@ -79,11 +79,6 @@ def matroska_orientation(file: Readable, video: int) -> int:
     return UPRIGHT
 
 
-def is_stored_lying(orientation: int) -> bool:
-    """Whether an EXIF orientation has height and width change places."""
-    return orientation >= 5
-
-
 def _of_track_header(header: bytes, track: int) -> int | None:
     """Orientation in a ``tkhd`` box; None where it is another track's, or cut short."""
     is_long = header[:1] == b"\x01"

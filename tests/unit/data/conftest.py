@@ -83,6 +83,7 @@ def settings(tmp_path: Path, coder: SquareCoder, chat: ChatEncoder) -> MeasureSe
         chat=chat,
         max_images=4,
         select="refuse",
+        max_source_pixels=ImageBudget().max_source_pixels,
         micro_tokens=512,
         blobs=Store.open(str(tmp_path / "blobs")),
     )

@@ -175,6 +175,19 @@ def test_a_group_that_is_too_large_is_thinned_if_the_job_says_so(
     assert np.count_nonzero(row.ids_L == IMAGE_SLOT) == 4
 
 
+def test_likeness_is_asked_within_the_jobs_limit_of_pixels(
+    settings: MeasureSettings, write_image: WriteImage, record: MakeRecord
+) -> None:
+    names = [write_image(f"{number}.png") for number in range(7)]
+    diverse = dataclasses.replace(settings, select="diverse")
+    kept = measured(record(names), diverse)
+    assert isinstance(kept, SampleRow)
+    assert len(kept.uris) == 4
+    refused = measured(record(names), dataclasses.replace(diverse, max_source_pixels=100))
+    assert isinstance(refused, BadRow)
+    assert "40 x 30" in refused.reason
+
+
 def test_a_template_says_how_many_images_are_left_after_thinning(
     settings: MeasureSettings, write_image: WriteImage, record: MakeRecord
 ) -> None:
