@@ -25,7 +25,6 @@ class CellSpec:
     terms: Terms
     lease: Lease
     """The run's store, and the generation of the driver that started this cell."""
-    lighthouse: str
     token: str
     journal: str
     """Name of the journal's actor."""

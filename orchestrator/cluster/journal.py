@@ -4,6 +4,7 @@ It keeps the event log, the ledger of empty slots and the run's outcome. It deci
 about training; what it knows, it knows from the store, so that Ray may restart it.
 """
 
+import logging
 import threading
 import time
 import traceback
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from orchestrator.cluster.roster import UNKNOWN, NodeView, Orders, Process, Roster
 from orchestrator.errors import ConfigError, FaultError, OrchestratorError
 from orchestrator.plan.steps import Slot
 from orchestrator.storage import Store
@@ -27,8 +29,13 @@ from orchestrator.train.manifest import RunManifest, admit, freeze, read_manifes
 EVENTS = "events.jsonl"
 STARTS_WITHOUT_A_STEP = 20
 """Faults have no budget, but a run in which nothing but faults happens has to end."""
+LOOK_S = 0.5
+"""How often the cluster is asked which nodes are about to go."""
 FINAL_WRITER_TIMEOUT_S = 60.0
 """After this long without a word from the worker that writes the result, another one does."""
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +90,6 @@ class Terms:
     """The lease's: one a driver that trains this run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    """Where a cell's worker runs."""
-
-    node: str
-    """Ray's id of the node."""
-    pid: int
-
-
-UNKNOWN = Process("", 0)
-
-
 class Journal:
     """The record itself; as an actor, called by many workers at once.
 
@@ -102,6 +97,7 @@ class Journal:
         store: The run's store.
         terms: What the run may not change.
         cell_plan: Kept for the cells' process.
+        look: Asks the cluster for its nodes, every ``LOOK_S``; None where nobody is asked.
         clock: Seconds that only grow.
     """
 
@@ -110,6 +106,7 @@ class Journal:
         store: Store,
         terms: Terms,
         cell_plan: object = None,
+        look: Callable[[], NodeView] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cell_plan = cell_plan
@@ -119,9 +116,9 @@ class Journal:
         self._lock = threading.RLock()
         self._events = decode_log(store.read_lines(EVENTS))
         self._rounds = _rounds_that_count(self._events)
-        self._processes: dict[int, Process] = {}
-        self._seen: dict[int, Process] = {}
+        self._roster = Roster(clock)
         self._quorum_id = -1
+        self._lighthouse = ""
         self._starts = 0
         self._refused: set[int] = set()
         self._outcome: Outcome | None = None
@@ -130,6 +127,20 @@ class Journal:
             # Cells, quorums and the outcome of another driver are not ours.
             if event.get("generation") == terms.generation:
                 self._recall(event)
+        if look is not None:
+            threading.Thread(target=self._keep_looking, args=(look,), daemon=True).start()
+
+    def _keep_looking(self, look: Callable[[], NodeView]) -> None:
+        while True:
+            try:
+                nodes = look()
+            except FaultError as error:
+                # The cluster's own books are away for a moment: what was known, still is.
+                log.warning("%s", error)
+            else:
+                with self._lock:
+                    self._roster.nodes = nodes
+            time.sleep(LOOK_S)
 
     def _recall(self, event: Event) -> None:
         """Take over from the log what an earlier life of this actor knew."""
@@ -137,9 +148,11 @@ class Journal:
         match event["kind"]:
             case "joined":
                 process = Process(str(event["node"]), whole_number(event, "pid"))
-                self._processes[cell] = self._seen[cell] = process
-            case "lost":
-                self._seen.pop(cell, None)
+                self._roster.processes[cell] = self._roster.seen[cell] = process
+            case "lost" | "left":
+                self._roster.seen.pop(cell, None)
+            case "lighthouse":
+                self._lighthouse, self._quorum_id = str(event["url"]), -1
             case "quorum":
                 self._quorum_id = whole_number(event, "quorum")
             case "finished":
@@ -189,11 +202,11 @@ class Journal:
                 if cell not in self._refused:
                     self._refused.add(cell)
                     self._write([self._event("refused", cell=cell, reason=error.problem)])
-                if not self._processes:
+                if not self._roster.processes:
                     # Nobody trains, and nobody would: that is a person's to decide.
                     self.fail(Failure.of(error))
                 raise
-            self._processes[cell] = process
+            self._roster.processes[cell] = process
             self._count_start()
             return manifest
 
@@ -211,7 +224,7 @@ class Journal:
 
     def _count_start(self) -> None:
         self._starts += 1
-        if self._starts > STARTS_WITHOUT_A_STEP + len(self._processes):
+        if self._starts > STARTS_WITHOUT_A_STEP + len(self._roster.processes):
             self.fail(
                 Failure.of(
                     FaultError(
@@ -227,22 +240,60 @@ class Journal:
         with self._lock:
             if quorum_id <= self._quorum_id:
                 return
-            now = {cell: self._processes.get(cell, UNKNOWN) for cell in cells}
-            lost = {c: process for c, process in self._seen.items() if now.get(c) != process}
-            joined = {c: process for c, process in now.items() if self._seen.get(c) != process}
-            begins = len(lost) == len(self._seen)
-            where = {"step": step, "world_size": len(cells)}
+            roster = self._roster
+            now = {cell: roster.processes.get(cell, UNKNOWN) for cell in cells}
+            lost = {c: process for c, process in roster.seen.items() if now.get(c) != process}
+            joined = {c: process for c, process in now.items() if roster.seen.get(c) != process}
+            begins = len(lost) == len(roster.seen)
+            where: dict[str, EventValue] = {"step": step, "world_size": len(cells)}
             # In one piece: this actor may be restarted after any write.
             fresh = (
                 ([self._beginning(step, round_)] if begins else [])
-                + [self._event("lost", **where, **_who(*each)) for each in lost.items()]
+                + [self._gone(*each, where) for each in lost.items()]
                 + [self._event("joined", **where, **_who(*each)) for each in joined.items()]
                 + [self._event("quorum", **where, quorum=quorum_id)]
             )
             self._write(fresh)
-            self._quorum_id, self._seen = quorum_id, now
+            self._quorum_id, roster.seen = quorum_id, now
             if begins:
                 self._rounds = _rounds_that_count(self._events)
+
+    def _gone(self, cell: int, process: Process, where: dict[str, EventValue]) -> Event:
+        kind = "left" if process in self._roster.leavers else "lost"
+        return self._event(kind, **where, **_who(cell, process))
+
+    def attend(self, cell: int, pid: int, round_: int, waiting_s: float | None) -> Orders:
+        """A worker says how it is, about twice a second; what it is to do."""
+        with self._lock:
+            orders = self._roster.attend(cell, pid, round_, waiting_s)
+            if orders.leave_by_s is not None:
+                self._notice(cell, f"its node goes at {orders.leave_by_s:.0f}")
+            elif orders.save:
+                self._notice(cell, "its node may go")
+            return orders
+
+    def _notice(self, cell: int, reason: str) -> None:
+        process = self._roster.processes[cell]
+        if self._roster.is_news(process, reason):
+            self._write([self._event("notice", reason=reason, **_who(cell, process))])
+
+    def leaving(self, cell: int, pid: int, reason: str) -> None:
+        """A worker says that it will have left by the next round, and why."""
+        with self._lock:
+            process = self._roster.processes.get(cell, UNKNOWN)
+            if process.pid == pid:
+                self._roster.leavers.add(process)
+                self._write([self._event("drain", reason=reason, **_who(cell, process))])
+
+    def lighthouse(self) -> str:
+        """URL of the run's lighthouse; empty before it has come."""
+        return self._lighthouse
+
+    def lighthouse_is_at(self, url: str) -> None:
+        """The lighthouse has come, for the first time or again, and numbers quorums from 1."""
+        with self._lock:
+            self._lighthouse, self._quorum_id = url, -1
+            self._write([self._event("lighthouse", url=url)])
 
     def _event(self, kind: str, **fields: EventValue) -> Event:
         return make_event(kind, wall_s=None, generation=self._terms.generation, **fields)

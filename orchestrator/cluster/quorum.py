@@ -1,49 +1,58 @@
-"""Who takes part: torchft's lighthouse finds the cells that are alive, each round anew."""
+"""Who takes part: torchft's lighthouse finds the cells that are alive, each round anew.
 
+Knows torchft, and not Ray: the other cells may as well be plain processes.
+"""
+
+import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import ray
 from torch import Tensor
-from torch.distributed import ReduceOp
-from torchft.coordination import LighthouseServer
+from torch.distributed import ReduceOp, TCPStore  # type: ignore[attr-defined]
+from torch.distributed.distributed_c10d import AllreduceOptions
 from torchft.manager import Manager
 from torchft.process_group import ProcessGroupGloo
 
 from orchestrator.cluster.transport import StateTransport
 from orchestrator.errors import FaultError
-from orchestrator.train.loop import Membership
+from orchestrator.train.contracts import Membership
 from orchestrator.train.state import Replica
 
-JOIN_WAIT_MS = 180_000
-"""How long an agreement waits for a cell that is alive but still in a round of its own: as long
-as a round may take, or newcomers that outnumber those at work would go on without them."""
-HEARTBEAT_TIMEOUT_MS = 500
-"""Silence after which a cell counts as dead. What a loss costs the survivors, nearly."""
-COLLECTIVE_TIMEOUT_S = 180.0
-"""The longest a rank waits for the others' share: a cold ingest, a slow neighbour."""
-QUORUM_TIMEOUT_S = 600.0
-"""The longest a cell waits for enough others; then its process is started anew."""
+HEARTBEAT_S = 0.1
+AGREE_WAIT_S = 60.0
+"""How long one question for an agreement stands; it is asked again while the run goes on."""
+MEET_TIMEOUT_S = 15.0
+"""The longest that those who agreed wait for each other's connections."""
+SUM_TIMEOUT_S = 4.0
+SUM_BYTES_PER_S = 16e6
+MOST_SUM_TIMEOUT_S = 300.0
+"""How long a sum may take: all are at it when it begins, so one that takes longer has lost
+somebody. A sum that was given up wrongly is made again, with twice the time."""
+
+log = logging.getLogger(__name__)
 
 
-class Lighthouse:
-    """Torchft's lighthouse, in an actor where spot instances do not go."""
+@dataclass(frozen=True, slots=True)
+class CellSeat:
+    """Where a cell sits: what it takes to find the others and to be found."""
 
-    def __init__(self, min_workers: int) -> None:
-        self._server = LighthouseServer(
-            bind=f"{ray.util.get_node_ip_address()}:0",
-            min_replicas=min_workers,
-            join_timeout_ms=JOIN_WAIT_MS,
-            quorum_tick_ms=50,
-            heartbeat_timeout_ms=HEARTBEAT_TIMEOUT_MS,
-        )
+    cell: int
+    """This cell's number."""
+    host: str
+    """This node's address, as the other cells reach it."""
+    lighthouse: str
+    """URL of the lighthouse."""
+    token: str
+    """The run's secret."""
+    min_workers: int
+    """Fewest cells that may train."""
 
-    def address(self) -> str:
-        """URL of the server, by the node's address: a host name need not resolve elsewhere."""
-        port = self._server.address().rsplit(":", 1)[1]
-        return f"http://{ray.util.get_node_ip_address()}:{port}"
+
+class LighthouseRestartedError(Exception):
+    """Agreements are numbered from the start again."""
 
 
 class _WatchedGloo(ProcessGroupGloo):  # type: ignore[misc]
@@ -51,10 +60,16 @@ class _WatchedGloo(ProcessGroupGloo):  # type: ignore[misc]
 
     quorum_id = -1
     cells: tuple[int, ...] = ()
+    has_restarted = False
 
     def configure(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - torchft's signature
+        quorum_id = int(args[4])
+        if quorum_id < self.quorum_id:
+            # What an earlier agreement of this number left in the store would mislead us.
+            self.has_restarted = True
+            raise LighthouseRestartedError(f"agreement {quorum_id} after {self.quorum_id}")
         super().configure(*args, **kwargs)
-        self.quorum_id, self.cells = int(args[4]), tuple(int(cell) for cell in args[7])
+        self.quorum_id, self.cells = quorum_id, tuple(int(cell) for cell in args[7])
 
 
 class CellPeers:
@@ -62,83 +77,119 @@ class CellPeers:
 
     Args:
         replica: This cell's state; replaced in place when a neighbour is ahead.
-        cell: This cell's number.
-        min_workers: Fewest cells that may train.
-        lighthouse: URL of the lighthouse.
-        token: The run's secret.
-        watch: Told of every new membership: quorum number, and the cells in it.
+        seat: Where this cell sits.
+        watch: Told of every new membership: its number, and the cells in it.
+        goes_on: Asked while there is no agreement, once in ``AGREE_WAIT_S``: whether the run
+            still wants this cell.
     """
 
     def __init__(
         self,
         replica: Replica,
-        *,
-        cell: int,
-        min_workers: int,
-        lighthouse: str,
-        token: str,
+        seat: CellSeat,
         watch: Callable[[int, tuple[int, ...]], None],
+        goes_on: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._cell = cell
-        self._watch = watch
+        self._replica, self._seat = replica, seat
+        self._watch, self._goes_on = watch, goes_on
+        self._failed_sums = 0
+        self.waiting_since_s: float | None = None
+        """Since when this cell waits for the others, on the monotonic clock; None: it works."""
+        self._open()
+
+    def _open(self) -> None:
         self._watched = -1
-        self._gloo = _WatchedGloo(timedelta(seconds=COLLECTIVE_TIMEOUT_S))
-        host = ray.util.get_node_ip_address()
+        seat = self._seat
+        # Its own, and new with every manager: keys of agreements past would mislead the next.
+        self._store = TCPStore(seat.host, 0, is_master=True, wait_for_workers=False)
+        self._gloo = _WatchedGloo(timedelta(seconds=MEET_TIMEOUT_S))
         self._manager = Manager(
             pg=self._gloo,
-            load_state_dict=replica.load_bytes,
-            state_dict=replica.to_bytes,
-            min_replica_size=min_workers,
+            load_state_dict=self._replica.load_bytes,
+            state_dict=self._replica.to_bytes,
+            min_replica_size=seat.min_workers,
             use_async_quorum=False,
-            timeout=timedelta(seconds=COLLECTIVE_TIMEOUT_S),
-            quorum_timeout=timedelta(seconds=QUORUM_TIMEOUT_S),
+            timeout=timedelta(seconds=MOST_SUM_TIMEOUT_S),
+            quorum_timeout=timedelta(seconds=AGREE_WAIT_S),
+            connect_timeout=timedelta(seconds=5),
             rank=0,
             world_size=1,
-            lighthouse_addr=lighthouse,
-            replica_id=f"cell{cell}",
-            hostname=host,
-            heartbeat_interval=timedelta(milliseconds=100),
-            checkpoint_transport=StateTransport(host, token),
+            store_addr=seat.host,
+            store_port=self._store.port,
+            lighthouse_addr=seat.lighthouse,
+            replica_id=f"cell{seat.cell}",
+            hostname=seat.host,
+            heartbeat_interval=timedelta(seconds=HEARTBEAT_S),
+            checkpoint_transport=StateTransport(seat.host, seat.token),
             # Every cell starts from the same seed or the same checkpoint, to the bit.
             init_sync=False,
+            # A lighthouse that died comes back; until then it is asked every tenth of a second.
+            quorum_retries=int(10 * AGREE_WAIT_S),
         )
-        self._manager.load_state_dict({"step": replica.progress.round, "batches_committed": 0})
+        self._manager.load_state_dict(
+            {"step": self._replica.progress.round, "batches_committed": 0}
+        )
 
     def agree(self) -> Membership | None:
-        started_s = time.monotonic()
+        self.waiting_since_s = time.monotonic()
+        try:
+            return self._agreed()
+        finally:
+            self.waiting_since_s = None
+
+    def _agreed(self) -> Membership | None:
         try:
             self._manager.start_quorum()
         except (RuntimeError, TimeoutError) as error:
-            raise FaultError(
-                f"no agreement after {time.monotonic() - started_s:.0f} s: {error}",
-                "cluster.quorum",
-                "The cell is started anew; look whether the head node is reachable",
-            ) from error
+            self._wait_on(str(error))
+            return None
+        if self._gloo.has_restarted:
+            self._manager.shutdown(wait=False)
+            self._open()
+            return None
         if self._manager.errored():
-            self._give_up()
+            self._gloo.abort()
             self._manager.should_commit()
             return None
         if self._gloo.quorum_id != self._watched:
             self._watched = self._gloo.quorum_id
             self._watch(self._gloo.quorum_id, self._gloo.cells)
         rank = int(self._manager.participating_rank())
-        assert self._gloo.cells[rank] == self._cell, f"{self._gloo.cells} at rank {rank}"
+        assert self._gloo.cells[rank] == self._seat.cell, f"{self._gloo.cells} at rank {rank}"
         return Membership(rank, self._gloo.cells)
 
+    def _wait_on(self, reason: str) -> None:
+        log.warning("no agreement yet: %s", reason)
+        # torchft asks its last question's outcome before it asks the next.
+        self._manager._quorum_future = None  # noqa: SLF001
+        if not self._goes_on():
+            raise FaultError(
+                "the run is over, and this cell still waited for others",
+                "cluster.quorum",
+                "Nothing is to be done",
+            )
+
     def add(self, payload: Tensor) -> bool:
-        self._manager.allreduce(payload, reduce_op=ReduceOp.SUM).wait()
-        if self._manager.errored() is None:
+        if len(self._gloo.cells) == 1:
             return True
-        self._give_up()
-        return False
+        options = AllreduceOptions()
+        options.reduceOp = ReduceOp.SUM  # type: ignore[assignment]
+        options.timeout = timedelta(seconds=self._sum_timeout_s(payload))
+        try:
+            self._gloo.allreduce([payload], options).wait()
+        except Exception as error:  # noqa: BLE001 - Gloo's, of no class of its own
+            # Not every rank talks to the one that died: some wait for us, and would until they
+            # time out, if our connections stayed open.
+            self._gloo.abort()
+            self._manager.report_error(error)
+            self._failed_sums += 1
+            return False
+        self._failed_sums = 0
+        return True
 
-    def _give_up(self) -> None:
-        """Close the connections of a sum that failed.
-
-        Not every rank talks to the one that died: some wait for us, and would until they time
-        out, if ours stayed open.
-        """
-        self._gloo.abort()
+    def _sum_timeout_s(self, payload: Tensor) -> float:
+        usual_s = SUM_TIMEOUT_S + payload.numel() * payload.element_size() / SUM_BYTES_PER_S
+        return float(min(MOST_SUM_TIMEOUT_S, usual_s * 2.0**self._failed_sums))
 
     def commit(self) -> bool:
         return bool(self._manager.should_commit())

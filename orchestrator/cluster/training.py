@@ -17,8 +17,8 @@ from orchestrator.cluster.handout import HandOut
 from orchestrator.cluster.internals import start_on_head
 from orchestrator.cluster.journal import EVENTS, Failure, Journal, Outcome, found_empty
 from orchestrator.cluster.journal import Terms as RecordTerms
+from orchestrator.cluster.lighthouse import Lighthouse
 from orchestrator.cluster.prepare import Prepared
-from orchestrator.cluster.quorum import Lighthouse
 from orchestrator.config.job import Job
 from orchestrator.errors import FaultError, JobError, LeaseError, OrchestratorError
 from orchestrator.storage import Store
@@ -34,6 +34,8 @@ RESULT = "result.json"
 POLL_S = 0.2
 QUIET_S = 60.0
 """After so long without an event, the driver says what it may be waiting for."""
+START_S = 120.0
+"""How long the actors on the head may take to come."""
 RENEW_S = 5.0
 STALE_S = 30.0
 """Age at which another machine's lease counts as dead."""
@@ -161,8 +163,6 @@ def _fleet(prepared: Prepared, lease: Lease) -> Iterator[tuple[Any, CellProcess]
         "max_task_retries": 3,
         "max_concurrency": 64,
     }
-    lighthouse = start_on_head(Lighthouse, least)
-    address = ray.get(lighthouse.address.remote())
     terms = _record_terms(prepared, lease.generation)
     left_out = found_empty(lease.store)
     shape = _shape(job)
@@ -174,7 +174,6 @@ def _fleet(prepared: Prepared, lease: Lease) -> Iterator[tuple[Any, CellProcess]
             job_json=told.model_dump_json(),
             terms=rounds,
             lease=lease,
-            lighthouse=address,
             token=secret,
             left_out=left_out,
             **names,
@@ -183,10 +182,13 @@ def _fleet(prepared: Prepared, lease: Lease) -> Iterator[tuple[Any, CellProcess]
     )
     plan = CellPlan(specs, shape)
     journal = start_on_head(Journal, lease.store, terms, plan, name=names["journal"], **lasting)
+    beacon = {**lasting, "max_task_retries": -1, "max_concurrency": 2}
+    lighthouse = start_on_head(Lighthouse, least, names["journal"], **beacon)
     handout = start_on_head(
         HandOut, prepared.courses, left_out, name=names["handout"], **lasting
     )
     try:
+        ray.get(lighthouse.address.remote(), timeout=START_S)
         yield journal, cells
     finally:
         cells.stop()

@@ -10,10 +10,13 @@ from typing import Any
 
 import ray
 
+from orchestrator.cluster.attendant import Attendant
 from orchestrator.cluster.cell import CellSpec, find_actor
 from orchestrator.cluster.handout import HandOutClient
-from orchestrator.cluster.journal import Failure, Process
-from orchestrator.cluster.quorum import CellPeers
+from orchestrator.cluster.journal import Failure
+from orchestrator.cluster.lookahead import LookAhead
+from orchestrator.cluster.quorum import CellPeers, CellSeat
+from orchestrator.cluster.roster import Orders, Process
 from orchestrator.config.job import Job
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.errors import FaultError, JobError, LeaseError, StorageError
@@ -30,14 +33,17 @@ from orchestrator.train.checkpoint import (
     latest_checkpoint,
     write_checkpoint,
 )
+from orchestrator.train.contracts import Deal, Departures, Membership, Wishes
 from orchestrator.train.learner import VisionLanguageLearner
-from orchestrator.train.loop import Loop, Membership
+from orchestrator.train.loop import Loop
 from orchestrator.train.numeric import numeric_class
 from orchestrator.train.result import ADAPTER
 from orchestrator.train.state import Replica
 
 CALL_TIMEOUT_S = 120.0
 """The longest a worker waits for the journal."""
+ATTEND_TIMEOUT_S = 10.0
+"""The longest it waits to hear what it is to do; it asks again."""
 
 
 def run_cell(spec: CellSpec) -> None:
@@ -72,23 +78,38 @@ def _train(spec: CellSpec) -> None:
         reporter.record("checkpoint_failed", step=damaged.step, reason=damaged.reason)
     if checkpoint is not None:
         replica.load_bytes(checkpoint.files[STATE])
-    peers = CellPeers(
-        replica,
-        cell=spec.cell,
-        min_workers=job.scale.workers[0],
-        lighthouse=spec.lighthouse,
-        token=spec.token,
-        watch=lambda quorum_id, cells: reporter.quorum(quorum_id, cells, replica),
-    )
     checkpoints = BackgroundCheckpoints(
         store, job.train.keep_checkpoints, spec.lease.check, reporter.record
     )
-    observer = Observer(reporter, checkpoints, job.train.checkpoint_every_steps)
+    peers = CellPeers(
+        replica,
+        CellSeat(
+            cell=spec.cell,
+            host=ray.util.get_node_ip_address(),
+            lighthouse=_tell(spec, "lighthouse"),
+            token=spec.token,
+            min_workers=job.scale.workers[0],
+        ),
+        watch=lambda quorum_id, cells: reporter.quorum(quorum_id, cells, replica),
+        goes_on=lambda: _tell(spec, "outcome") is None,
+    )
+    attendant = Attendant(
+        reporter.attend, replica, checkpoints, waiting_since_s=lambda: peers.waiting_since_s
+    )
+    observer = Observer(
+        reporter,
+        checkpoints,
+        attendant,
+        every_steps=job.train.checkpoint_every_steps,
+        min_workers=job.scale.workers[0],
+    )
     batches = Batches(HandOutClient(find_actor(spec.handout)), spec.left_out)
-    Loop(replica, job.train, spec.terms, batches, learner, peers, observer).run()
+    end = Loop(replica, job.train, spec.terms, batches, learner, peers, observer).run()
     peers.leave()
+    attendant.close()
     checkpoints.close()
-    _write_result(spec, store, learner, replica, reporter)
+    if end == "done":
+        _write_result(spec, store, learner, replica, reporter)
 
 
 def _newest_checkpoint(store: Store) -> tuple[Checkpoint | None, tuple[TornCheckpoint, ...]]:
@@ -127,26 +148,55 @@ def _tell(spec: CellSpec, method: str, *args: Any) -> Any:  # noqa: ANN401 - the
     return ray.get(getattr(journal, method).remote(*args), timeout=CALL_TIMEOUT_S)
 
 
-@dataclass(frozen=True, slots=True)
 class Batches:
-    """Micro-batches from the hand-out: ``train.loop.Batches``, each held against the plan."""
+    """Micro-batches from the hand-out: ``train.contracts.Batches``.
 
-    client: HandOutClient
-    left_out: frozenset[Slot]
-    """Of the training data: what an earlier life of the run found empty."""
+    Fetched ahead of the computing, and each held against the plan.
+
+    Args:
+        client: Asks the hand-out.
+        left_out: Of the training data: what an earlier life of the run found empty.
+    """
+
+    def __init__(self, client: HandOutClient, left_out: frozenset[Slot]) -> None:
+        self._client, self._left_out = client, left_out
+        self._plans: dict[tuple[Part, int], StepPlan] = {}
+        self._ahead: LookAhead[tuple[Part, int, int], MicroBatch] = LookAhead(self._fetch)
 
     def step_plan(self, part: Part, step: int) -> StepPlan:
-        return self.client.step_plan(part, step)
+        plan = self._plans.get((part, step))
+        if plan is None:
+            plan = self._client.step_plan(part, step)
+            # Of this step and of the next; both threads may ask for either.
+            self._plans = {
+                k: p for k, p in self._plans.items() if k[0] != part or k[1] >= step - 1
+            }
+            self._plans[part, step] = plan
+        return plan
+
+    def expect(self, part: Part, step: int, deal: Deal) -> None:
+        def keys() -> list[tuple[Part, int, int]]:
+            return [(part, step, micro) for micro in deal(self.step_plan(part, step))]
+
+        if (part, step) in self._plans:
+            self._ahead.want(keys())
+        else:
+            self._ahead.then(keys)
 
     def fetch(self, part: Part, plan: StepPlan, micro: int) -> MicroBatch:
+        return self._ahead.take((part, plan.step, micro))
+
+    def _fetch(self, key: tuple[Part, int, int]) -> MicroBatch:
+        part, step, micro = key
+        plan = self.step_plan(part, step)
         address = plan.address(micro)
-        batch = MicroBatch.from_table(self.client.fetch_table(part, address))
+        batch = MicroBatch.from_table(self._client.fetch_table(part, address))
         found = sorted([*batch.samples, *(fault.sample for fault in batch.faults)])
         # Sorted and not a set: a data set of weight 2 may have a sample here twice.
         planned = sorted(
             sample
             for sample in plan.micros[micro].samples
-            if part == "eval" or (plan.epoch, plan.step, sample) not in self.left_out
+            if part == "eval" or (plan.epoch, plan.step, sample) not in self._left_out
         )
         if batch.address != address or found != planned:
             raise JobError(
@@ -178,6 +228,16 @@ class Reporter:
         told = self._journal.quorum.remote(quorum_id, cells, progress.step, progress.round)
         self._told.append(told)
 
+    def attend(self, round_: int, waiting_s: float | None) -> Orders:
+        """Say how this worker is; what it is to do."""
+        told = self._journal.attend.remote(self._spec.cell, os.getpid(), round_, waiting_s)
+        orders: Orders = ray.get(told, timeout=ATTEND_TIMEOUT_S)
+        return orders
+
+    def leaving(self, reason: str) -> None:
+        """Return once it is known that this worker leaves."""
+        _tell(self._spec, "leaving", self._spec.cell, os.getpid(), reason)
+
     def flush(self) -> None:
         """Return once everything told has been written."""
         ray.get(list(self._told), timeout=CALL_TIMEOUT_S)
@@ -199,13 +259,17 @@ class Reporter:
         _tell(self._spec, "empty_slots", slots)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Observer:
-    """What the loop reports to: ``train.loop.Observer``."""
+    """What the loop reports to: ``train.contracts.Observer``."""
 
     reporter: Reporter
     checkpoints: BackgroundCheckpoints
-    checkpoint_every_steps: int
+    attendant: Attendant
+    every_steps: int
+    """Steps between checkpoints."""
+    min_workers: int
+    _last_step: int = 0
 
     def record(self, kind: str, **fields: EventValue) -> None:
         self.reporter.record(kind, **fields)
@@ -213,7 +277,22 @@ class Observer:
     def empty_slots(self, part: Part, batch: MicroBatch) -> None:
         self.reporter.empty_slots(part, batch)
 
-    def step_done(self, replica: Replica, membership: Membership) -> None:
-        step = replica.progress.step
-        if membership.rank == 0 and step % self.checkpoint_every_steps == 0:
-            self.checkpoints.offer(step, replica.to_bytes())
+    def wishes(self) -> Wishes:
+        return self.attendant.wishes()
+
+    def round_done(
+        self, replica: Replica, membership: Membership, departures: Departures
+    ) -> None:
+        left = membership.world_size - departures.num_leaving
+        must_save = departures.num_leaving > 0 and left < self.min_workers
+        is_due = self._is_due(replica)
+        if membership.rank == 0 and (must_save or departures.num_saving or is_due):
+            self.checkpoints.offer(replica.progress.step, replica.to_bytes())
+        leave = self.attendant.leave
+        if leave is not None and departures.num_leaving:
+            self.reporter.leaving(leave.reason)
+
+    def _is_due(self, replica: Replica) -> bool:
+        """Whether a step was done in this round, and it was one with a checkpoint."""
+        before, self._last_step = self._last_step, replica.progress.step
+        return before != self._last_step and self._last_step % self.every_steps == 0

@@ -49,6 +49,12 @@ class Count(IntEnum):
     HASH_LOW_SQUARED = 7
     HASH_HIGH = 8
     HASH_HIGH_SQUARED = 9
+    LEAVING = 10
+    LEAVING_RANKS = 11
+    SAVING = 12
+
+
+WISHES = (Count.LEAVING, Count.LEAVING_RANKS, Count.SAVING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +193,11 @@ class GradientSum:
         broken = [name for name, tensor in named if not bool(torch.isfinite(tensor).all())]
         self.culprits.append(Culprit(micro, tuple(broken) or ("the loss",), tuple(samples)))
 
+    def wish(self, numbers: Sequence[int]) -> None:
+        """Put what this rank asks of the others into the sum; it replaces an earlier wish."""
+        for count, number in zip(WISHES, numbers, strict=True):
+            self._counts[count] = number
+
     def payload(self, fingerprint: int) -> Tensor:
         """What goes into the reduction: int64 of shape [E + T * B + K + C], on the CPU.
 
@@ -211,7 +222,7 @@ class GradientSum:
             shapes_T=self._shapes,
             grid=self.grid,
             next_grid=self.grid.fit(histogram.reshape(-1, NUM_BUCKETS)),
-            is_whole=bool((times_K == 1).all()),
+            times_K=times_K.tolist(),
             counts=dict(zip(Count, counts_C.tolist(), strict=True)),
         )
 
@@ -224,9 +235,14 @@ class ReducedSum:
     shapes_T: list[torch.Size]
     grid: Grid
     next_grid: Grid
-    is_whole: bool
-    """Whether every micro-batch of the step is in it exactly once."""
+    times_K: list[int]
+    """How often each micro-batch of the step is in it."""
     counts: dict[Count, int]
+
+    @property
+    def wishes(self) -> tuple[int, ...]:
+        """What was given to ``GradientSum.wish``, added up."""
+        return tuple(self.counts[count] for count in WISHES)
 
     @property
     def loss(self) -> float:

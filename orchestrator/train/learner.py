@@ -14,7 +14,7 @@ from orchestrator.models.layout import Layout, lay_out
 from orchestrator.models.loading import load_base
 from orchestrator.models.lora import add_lora, recompute_activations, set_training
 from orchestrator.models.processor import read_model_info
-from orchestrator.train.loop import Score
+from orchestrator.train.contracts import Score
 
 
 @dataclass(frozen=True)

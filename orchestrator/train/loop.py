@@ -1,15 +1,18 @@
-"""The loop that every rank runs: agree who is there, compute one's share, add up, apply.
+"""The loop that every rank runs: compute one's share, agree who is there, add up, apply.
 
-A round is one agreement. It ends with an optimizer step, with a grid found to be too fine (and
-the step done again), or with a piece of an evaluation; or it fails because somebody died, and
-those who are left agree anew and do the very same round among themselves.
+A round ends with an optimizer step, with a grid found to be too fine (and the step done again),
+or with a piece of an evaluation. Every rank computes what falls to it if all who were there in
+the last round still are; the agreement comes after that and is the only place where ranks wait
+for each other, so whoever dies, freezes or comes meanwhile is found there. The sum counts every
+micro-batch: those that nobody had are shared out among all present, computed, and the sum is
+made again. What a rank has computed of a round it keeps until the round is over.
 """
 
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, assert_never
+from dataclasses import dataclass, field, replace
+from typing import Literal, assert_never
 
 import torch
 from torch import Tensor
@@ -17,97 +20,24 @@ from torch import Tensor
 from orchestrator.config.train import TrainConfig
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.errors import JobError, NonFiniteError
-from orchestrator.plan.deal import deal_step, redeal
-from orchestrator.plan.steps import Part, StepPlan
+from orchestrator.plan.steps import StepPlan
+from orchestrator.train.contracts import (
+    Batches,
+    Departures,
+    Learner,
+    Membership,
+    Observer,
+    Peers,
+    Wishes,
+)
 from orchestrator.train.exact import LOSS_EXPONENT, Count, GradientSum, Grid, ReducedSum, clip
 from orchestrator.train.rounds import Done, EvalPiece, Terms, TrainStep, next_task
 from orchestrator.train.schedule import learning_rate
 from orchestrator.train.state import EvalSums, Replica
+from orchestrator.train.work import EvalSum, ReducedScores, Work, hand_of, share_out
 
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """Who takes part in a round, as this rank sees it."""
-
-    rank: int
-    cells: tuple[int, ...]
-    """Numbers of the cells that take part, by rank."""
-
-    @property
-    def world_size(self) -> int:
-        """How many take part."""
-        return len(self.cells)
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    """One try at a step. A hand that was done stays done when the try fails."""
-
-    round: int
-    hands: dict[int, list[int]]
-    """Micro-batch numbers by cell."""
-    total: GradientSum
-
-
-class Peers(Protocol):
-    """The other replicas. Must not raise because one of them died: it says False instead."""
-
-    def agree(self) -> Membership | None:
-        """Find out who is there; bring this replica up to the others' state if it is behind.
-
-        None where the agreement failed and has to be sought again.
-        """
-        ...
-
-    def add(self, payload: Tensor) -> bool:
-        """Sum an int64 tensor over all ranks, in place."""
-        ...
-
-    def commit(self) -> bool:
-        """End the round: whether its result may be applied."""
-        ...
-
-
-class Batches(Protocol):
-    """Micro-batches by address. Must not depend on who asks, nor on the order of asking."""
-
-    def step_plan(self, part: Part, step: int) -> StepPlan: ...
-
-    def fetch(self, part: Part, plan: StepPlan, micro: int) -> MicroBatch: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What a micro-batch of held-out data says."""
-
-    loss: float
-    label_tokens: int
-    samples: int
-    correct: int
-
-
-class Learner(Protocol):
-    """The model. A gradient is a pure function of weights, micro-batch and its address."""
-
-    def backward(self, batch: MicroBatch) -> float:
-        """Leave the gradient of the summed loss in ``.grad``; return the loss, in nats."""
-        ...
-
-    def score(self, batch: MicroBatch) -> Score: ...
-
-
-class Observer(Protocol):
-    """Receives what happens, and answers nothing."""
-
-    def record(self, kind: str, **fields: Any) -> None: ...  # noqa: ANN401 - flat JSON values
-
-    def empty_slots(self, part: Part, batch: MicroBatch) -> None:
-        """Make durable that these samples are left out. Returns once it is."""
-        ...
-
-    def step_done(self, replica: Replica, membership: Membership) -> None:
-        """A step was applied: a chance to write a checkpoint."""
-        ...
+TWICE = "a micro-batch was computed by two"
+TOO_FINE = "the grid was too fine for a gradient"
 
 
 @dataclass
@@ -121,63 +51,85 @@ class Loop:
     learner: Learner
     peers: Peers
     observer: Observer
-    _attempt: "_Attempt | None" = None
+    _present: Membership | None = None
+    """Who committed the last round, this rank among them, less who left at its end."""
+    _work: Work | None = None
+    _asked: Wishes = field(default_factory=Wishes)
+    """What this rank asked in the sum that is being made."""
+    _started_s: float = 0.0
 
-    def run(self) -> None:
-        """Train until everything is done.
+    def run(self) -> Literal["done", "left"]:
+        """Train until everything is done, or this rank is let go.
 
         Raises:
             NonFiniteError: A gradient or loss is NaN or infinite.
             JobError: Replicas with different states took part in one round.
         """
-        while not isinstance(next_task(self.replica.progress, self.terms), Done):
+        while (work := self._under_way()) is not None:
+            self._compute(work)
             membership = self.peers.agree()
             if membership is None:
                 continue
-            # Only now: agreeing may have replaced this replica's state by a neighbour's.
-            match next_task(self.replica.progress, self.terms):
-                case TrainStep(step=step):
-                    self._train_step(step, membership)
-                case EvalPiece(piece=piece):
-                    self._eval_piece(piece, membership)
-                case Done():
-                    return
-                case task:
-                    assert_never(task)
+            if self.replica.progress.round != work.round:
+                # A neighbour was ahead: its state is ours now, and its round has begun.
+                self._present = None
+                work = self._under_way()
+                if work is None:
+                    break
+            if self._add_up(work, membership) and self._asked.leaving:
+                return "left"
+        return "done"
 
-    def _train_step(self, step: int, membership: Membership) -> None:
-        started_s = time.monotonic()
-        plan = self.batches.step_plan("train", step)
-        attempt = self._attempt = self._begin(plan, membership)
-        for micro in attempt.hands[membership.cells[membership.rank]]:
-            if not attempt.total.has(micro):
-                self._take(attempt.total, plan, micro)
-        payload = attempt.total.payload(self.replica.fingerprint())
-        if not self.peers.add(payload):
-            self.peers.commit()
-            return
-        reduced = attempt.total.reduced(payload)
-        self._refuse_nonsense(attempt.total, reduced, membership)
-        if not reduced.is_whole:
-            self._redo(reduced.grid, membership, "micro-batches were dealt in two ways")
-        elif reduced.counts[Count.OUT_OF_RANGE]:
-            self._redo(reduced.next_grid, membership, "the grid was too fine for a gradient")
-        else:
-            self._apply(plan, reduced, membership, started_s)
-
-    def _begin(self, plan: StepPlan, membership: Membership) -> "_Attempt":
-        """Deal a step; where an attempt at it failed, only what the missing had.
-
-        Nobody asks the others what they have: whoever was in that attempt has done its hand.
-        Where that is not so (a cell died and is back, and knows of nothing), the sum tells.
-        """
+    def _under_way(self) -> Work | None:
+        """The round that this rank is in; a new one where the last is over."""
         progress = self.replica.progress
-        before, cells = self._attempt, membership.cells
-        if before and before.round == progress.round and before.hands.keys() >= set(cells):
-            return replace(before, hands=redeal(plan.cost_K, before.hands, present=cells))
-        hands = deal_step(plan.cost_K, world_size=membership.world_size)
-        total = GradientSum(self.replica.tensors, progress.grid, num_micros=len(plan.micros))
-        return _Attempt(progress.round, dict(zip(cells, hands, strict=True)), total)
+        if self._work is not None and self._work.round == progress.round:
+            return self._work
+        match next_task(progress, self.terms):
+            case TrainStep(step=step):
+                plan = self.batches.step_plan("train", step)
+                share = GradientSum(
+                    self.replica.tensors, progress.grid, num_micros=len(plan.micros)
+                )
+                work = Work(progress.round, "train", plan, share, self._hand(plan))
+            case EvalPiece(piece=piece):
+                plan = self.batches.step_plan("eval", piece)
+                scores = EvalSum(len(plan.micros))
+                work = Work(progress.round, "eval", plan, scores, self._hand(plan))
+            case Done():
+                return None
+            case task:
+                assert_never(task)
+        self._work, self._started_s = work, time.monotonic()
+        return work
+
+    def _hand(self, plan: StepPlan) -> list[int]:
+        return hand_of(plan, self._present)
+
+    def _compute(self, work: Work) -> None:
+        if work.todo:
+            todo = tuple(work.todo)
+            self.batches.expect(work.part, work.plan.step, lambda _: todo)
+        for place, micro in enumerate(work.todo):
+            if place == len(work.todo) - 1:
+                self._expect_next(work)
+            match work.share:
+                case GradientSum() as total:
+                    self._take(total, work.plan, micro)
+                case EvalSum() as scores:
+                    batch = self.batches.fetch("eval", work.plan, micro)
+                    if batch.faults:
+                        self.observer.empty_slots("eval", batch)
+                    scores.take(micro, score_units(self.learner, batch))
+                case share:
+                    assert_never(share)
+        work.todo = []
+
+    def _expect_next(self, work: Work) -> None:
+        """Have fetched what this rank will want when this round is over, if nothing happens."""
+        step = work.plan.step + 1
+        if work.part == "train" and step < self.terms.num_steps:
+            self.batches.expect("train", step, self._hand)
 
     def _take(self, total: GradientSum, plan: StepPlan, micro: int) -> None:
         batch = self.batches.fetch("train", plan, micro)
@@ -195,6 +147,55 @@ class Loop:
         }
         if not total.take(gradients_T, loss, counts):
             total.blame(micro, gradients_T, batch.ids)
+
+    def _add_up(self, work: Work, membership: Membership) -> bool:
+        """Make the sum and draw the consequence; whether the round was committed."""
+        self._asked = self.observer.wishes()
+        numbers = self._asked.numbers(membership.rank)
+        match work.share:
+            case GradientSum() as total:
+                total.wish(numbers)
+                payload = total.payload(self.replica.fingerprint())
+            case EvalSum() as scores:
+                payload = scores.payload(numbers)
+            case share:
+                assert_never(share)
+        if not self.peers.add(payload):
+            # Ends the attempt for everybody: whoever is left agrees anew.
+            self.peers.commit()
+            return False
+        reduced = work.share.reduced(payload)
+        if isinstance(reduced, ReducedSum) and isinstance(work.share, GradientSum):
+            self._refuse_nonsense(work.share, reduced, membership)
+        if not all(reduced.times_K) and max(reduced.times_K) < 2:
+            missing = [micro for micro, times in enumerate(reduced.times_K) if not times]
+            work.todo = share_out(missing, work.plan, membership)
+            return False
+        return self._conclude(work, reduced, membership)
+
+    def _conclude(
+        self, work: Work, reduced: ReducedSum | ReducedScores, membership: Membership
+    ) -> bool:
+        departures = (
+            Departures.of(reduced.wishes)
+            if isinstance(reduced, ReducedSum)
+            else reduced.departures
+        )
+        if max(reduced.times_K) > 1:
+            grid = self.replica.progress.grid
+            committed = self._redo(grid, membership, TWICE)
+        elif isinstance(reduced, ReducedScores):
+            committed = self._take_eval(reduced.scores, membership)
+        elif reduced.counts[Count.OUT_OF_RANGE]:
+            committed = self._redo(reduced.next_grid, membership, TOO_FINE)
+        else:
+            committed = self._apply(work.plan, reduced, membership)
+        if committed:
+            self.observer.round_done(self.replica, membership, departures)
+            self._present = membership
+            if departures.leaver is not None and departures.leaver != membership.rank:
+                self._present = membership.without(departures.leaver)
+        return committed
 
     def _refuse_nonsense(
         self, total: GradientSum, reduced: ReducedSum, membership: Membership
@@ -215,10 +216,10 @@ class Loop:
                 "See that worker's error",
             )
 
-    def _redo(self, grid: Grid, membership: Membership, reason: str) -> None:
+    def _redo(self, grid: Grid, membership: Membership, reason: str) -> bool:
         """End a round without a step; everybody that saw its sum does the same."""
         if not self.peers.commit():
-            return
+            return False
         progress = self.replica.progress
         self.replica.progress = replace(progress, round=progress.round + 1, grid=grid)
         self.observer.record(
@@ -228,10 +229,9 @@ class Loop:
             world_size=membership.world_size,
             reason=reason,
         )
+        return True
 
-    def _apply(
-        self, plan: StepPlan, reduced: ReducedSum, membership: Membership, started_s: float
-    ) -> None:
+    def _apply(self, plan: StepPlan, reduced: ReducedSum, membership: Membership) -> bool:
         gradients_T = reduced.per_token()
         norm = clip(gradients_T, self.config.max_grad_norm)
         rate = learning_rate(
@@ -242,7 +242,7 @@ class Loop:
             schedule=self.config.schedule,
         )
         if not self.peers.commit():
-            return
+            return False
         self.replica.apply(gradients_T, learning_rate=rate, grid=reduced.next_grid)
         self.observer.record(
             "step",
@@ -256,25 +256,14 @@ class Loop:
             samples=reduced.counts[Count.SAMPLES],
             tokens=reduced.counts[Count.TOKENS],
             num_micro=len(plan.micros),
-            round_s=time.monotonic() - started_s,
+            round_s=time.monotonic() - self._started_s,
             world_size=membership.world_size,
         )
-        self.observer.step_done(self.replica, membership)
+        return True
 
-    def _eval_piece(self, piece: int, membership: Membership) -> None:
-        plan = self.batches.step_plan("eval", piece)
-        sums = torch.zeros(4, dtype=torch.int64)
-        for micro in deal_step(plan.cost_K, world_size=membership.world_size)[membership.rank]:
-            batch = self.batches.fetch("eval", plan, micro)
-            if batch.faults:
-                self.observer.empty_slots("eval", batch)
-            sums += score_units(self.learner, batch)
-        added = self.peers.add(sums)
-        if not (self.peers.commit() and added):
-            return
-        self._take_eval(sums.tolist(), membership)
-
-    def _take_eval(self, piece_sums: Sequence[int], membership: Membership) -> None:
+    def _take_eval(self, piece_sums: Sequence[int], membership: Membership) -> bool:
+        if not self.peers.commit():
+            return False
         before = self.replica.progress
         old = before.eval_sums
         sums = EvalSums(
@@ -286,7 +275,7 @@ class Loop:
         pieces, rounds = before.eval_step + 1, before.round + 1
         self.replica.progress = replace(before, round=rounds, eval_step=pieces, eval_sums=sums)
         if pieces < self.terms.eval_pieces:
-            return
+            return True
         self.replica.progress = replace(
             before, round=rounds, eval_step=0, eval_sums=EvalSums(), evaluated_at=before.step
         )
@@ -299,6 +288,7 @@ class Loop:
             accuracy=sums.correct / max(1, sums.samples),
             samples=sums.samples,
         )
+        return True
 
 
 def take_gradients(replica: Replica) -> list[Tensor]:

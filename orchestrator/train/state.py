@@ -5,6 +5,7 @@ All of it travels as safetensors: to a newcomer, into a checkpoint, and back, to
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
@@ -79,6 +80,7 @@ class Replica:
     def __init__(self, tensors: dict[str, Parameter], *, weight_decay: float) -> None:
         self.tensors = dict(sorted(tensors.items()))
         self.progress = Progress.start(len(self.tensors))
+        self._changing = threading.Lock()
         # One tensor after the other: the fused and grouped variants add in other orders.
         self._optimizer = torch.optim.AdamW(
             self.tensors.values(), lr=0.0, weight_decay=weight_decay, foreach=False, fused=False
@@ -101,10 +103,11 @@ class Replica:
             parameter.grad = gradient.to(device=parameter.device, dtype=parameter.dtype)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
-        self._optimizer.step()
+        with self._changing:
+            self._optimizer.step()
+            step, rounds = self.progress.step + 1, self.progress.round + 1
+            self.progress = replace(self.progress, step=step, round=rounds, grid=grid)
         self._optimizer.zero_grad(set_to_none=True)
-        step, rounds = self.progress.step + 1, self.progress.round + 1
-        self.progress = replace(self.progress, step=step, round=rounds, grid=grid)
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
         for name, parameter in self.tensors.items():
@@ -132,9 +135,10 @@ class Replica:
         return digest.hexdigest()
 
     def to_bytes(self) -> bytes:
-        """The whole state as one safetensors file."""
-        tensors = {name: tensor.cpu().contiguous() for name, tensor in self._named()}
-        return save(tensors, metadata={"progress": self.progress.encode()})
+        """The whole state as one safetensors file; from any thread, as it is after a round."""
+        with self._changing:
+            tensors = {name: tensor.cpu().contiguous() for name, tensor in self._named()}
+            return save(tensors, metadata={"progress": self.progress.encode()})
 
     def load_bytes(self, data: bytes) -> None:
         """Become the replica that wrote ``data``.
@@ -150,14 +154,15 @@ class Replica:
                 "train.state",
                 "Use the model and lora section that the run began with, or a new name",
             )
-        self.progress = progress
-        for name, parameter in self.tensors.items():
-            with torch.no_grad():
-                parameter.copy_(tensors[f"weights/{name}"])
-            first, second = tensors[f"exp_avg/{name}"], tensors[f"exp_avg_sq/{name}"]
-            self._set_moments(
-                parameter, first.to(parameter.device), second.to(parameter.device)
-            )
+        with self._changing:
+            self.progress = progress
+            for name, parameter in self.tensors.items():
+                with torch.no_grad():
+                    parameter.copy_(tensors[f"weights/{name}"])
+                first, second = tensors[f"exp_avg/{name}"], tensors[f"exp_avg_sq/{name}"]
+                self._set_moments(
+                    parameter, first.to(parameter.device), second.to(parameter.device)
+                )
 
 
 def read_state(data: bytes) -> tuple[Progress, dict[str, Tensor]]:

@@ -14,10 +14,10 @@ from orchestrator.cluster.journal import (
     Failure,
     Journal,
     Outcome,
-    Process,
     Terms,
     found_empty,
 )
+from orchestrator.cluster.roster import Process
 from orchestrator.errors import ConfigError, StorageError
 from orchestrator.storage import LocalPlace, Store
 from orchestrator.tracking.events import Event, EventValue, decode_log, make_event

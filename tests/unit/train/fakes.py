@@ -22,7 +22,8 @@ from torch.nn import Parameter
 from orchestrator.config.train import TrainConfig
 from orchestrator.data.micro_batch import Fault, MicroBatch
 from orchestrator.plan.steps import Address, Part, Plan, StepPlan
-from orchestrator.train.loop import Loop, Membership, Score
+from orchestrator.train.contracts import Deal, Departures, Membership, Score, Wishes
+from orchestrator.train.loop import Loop
 from orchestrator.train.rounds import Terms
 from orchestrator.train.state import Replica
 
@@ -50,7 +51,7 @@ TERMS = Terms(
     num_steps=TRAIN_PLAN.num_steps, eval_pieces=EVAL_PLAN.num_steps, eval_every_steps=3
 )
 
-Moment = Literal["before add", "during add", "before commit"]
+Moment = Literal["before agree", "before add", "during add", "before commit"]
 
 
 class KilledError(Exception):
@@ -59,7 +60,7 @@ class KilledError(Exception):
 
 @dataclass(frozen=True)
 class Death:
-    """A cell dies in the agreement of a round."""
+    """A cell dies in a round."""
 
     cell: int
     round: int
@@ -77,6 +78,10 @@ class Script:
     """Cell and round of newcomers."""
     doubts: tuple[tuple[int, int], ...] = ()
     """Cell and round: its first agreement fails for it alone."""
+    absences: tuple[tuple[int, int], ...] = ()
+    """Cell and round: the first agreement is made without it, for it is taken for dead."""
+    asks: tuple[tuple[int, int, Wishes], ...] = ()
+    """Cell, rounds it was in before, and what it asks of the next."""
     flips: tuple[tuple[int, int], ...] = ()
     """Cell and round: a bit of its weights flips."""
 
@@ -88,6 +93,7 @@ class Meeting:
         self._script = script
         self._joins = dict(script.joins)
         self._doubts = set(script.doubts)
+        self._absences = set(script.absences)
         self._changed = threading.Condition()
         self._alive: dict[int, Replica] = {}
         self._waiting: set[int] = set()
@@ -110,6 +116,12 @@ class Meeting:
 
     def agree(self, cell: int) -> Membership | None:
         with self._changed:
+            here = self._alive[cell].progress.round
+            if any(
+                (d.cell, d.round, d.moment) == (cell, here, "before agree")
+                for d in self._script.deaths
+            ):
+                raise KilledError
             self._waiting.add(cell)
             self._changed.notify_all()
             self._call_together()
@@ -128,6 +140,9 @@ class Meeting:
         due = {cell for cell in self._alive if self._joins.get(cell, 0) <= now}
         if not due <= self._waiting:
             return
+        absent = {cell for cell, round_ in self._absences if round_ == now} & due
+        self._absences -= {(cell, now) for cell in absent}
+        due -= absent
         for cell in due:
             self._joins.pop(cell, None)
         self.members, self.round, self._shares = tuple(sorted(due)), now, {}
@@ -211,9 +226,10 @@ class PlannedBatches:
 
     broken: frozenset[int] = frozenset()
     """Samples of the training data whose slots are empty."""
+    plan: Plan = TRAIN_PLAN
 
     def step_plan(self, part: Part, step: int) -> StepPlan:
-        return (TRAIN_PLAN if part == "train" else EVAL_PLAN).step(step)
+        return (self.plan if part == "train" else EVAL_PLAN).step(step)
 
     def fetch(self, part: Part, plan: StepPlan, micro: int) -> MicroBatch:
         planned = plan.micros[micro].samples
@@ -231,6 +247,9 @@ class PlannedBatches:
             grids_I3=np.zeros((0, 3), dtype=np.int32),
             patches_PD=np.zeros((0, 0), dtype=np.uint8),
         )
+
+    def expect(self, part: Part, step: int, deal: Deal) -> None:
+        assert all(micro >= 0 for micro in deal(self.step_plan(part, step)))
 
 
 def label_tokens(sample: int) -> int:
@@ -298,6 +317,10 @@ class Notes:
     events: list[dict[str, Any]] = field(default_factory=list)
     applied: list[tuple[int, int]] = field(default_factory=list)
     """Step and rank of every step applied."""
+    departures: list[Departures] = field(default_factory=list)
+    """What was asked in every round that was committed."""
+    asks: dict[int, Wishes] = field(default_factory=dict)
+    """What this rank wants once so many rounds are over."""
 
     def record(self, kind: str, **fields: Any) -> None:
         self.events.append({"kind": kind, **fields})
@@ -306,8 +329,15 @@ class Notes:
         slots = [(fault.sample, fault.reason) for fault in batch.faults]
         self.record("empty_slot", part=part, step=batch.address.step, slots=slots)
 
-    def step_done(self, replica: Replica, membership: Membership) -> None:
-        self.applied.append((replica.progress.step, membership.rank))
+    def wishes(self) -> Wishes:
+        return self.asks.get(len(self.departures), Wishes())
+
+    def round_done(
+        self, replica: Replica, membership: Membership, departures: Departures
+    ) -> None:
+        self.departures.append(departures)
+        if replica.progress.step > len(self.applied):
+            self.applied.append((replica.progress.step, membership.rank))
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["kind"] == kind]
@@ -322,6 +352,7 @@ class Cell:
     learner: SmallLearner
     notes: Notes = field(default_factory=Notes)
     error: Exception | None = None
+    end: str = ""
     was_killed: bool = False
 
 
@@ -341,7 +372,9 @@ class Training:
         cells = []
         for number in [*range(world_size), *dict(self.script.joins)]:
             replica = Replica(new_tensors(), weight_decay=self.config.weight_decay)
-            cells.append(Cell(number, replica, SmallLearner(replica.tensors, self.poison)))
+            cell = Cell(number, replica, SmallLearner(replica.tensors, self.poison))
+            cell.notes.asks = {at: w for who, at, w in self.script.asks if who == number}
+            cells.append(cell)
             meeting.enter(number, replica)
         threads = [
             threading.Thread(target=self._live, args=(cell, meeting), daemon=True)
@@ -365,7 +398,7 @@ class Training:
             cell.notes,
         )
         with _end_of(cell):
-            loop.run()
+            cell.end = loop.run()
         meeting.leave(cell.number)
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.errors import JobError, NonFiniteError
 from orchestrator.plan.steps import Address
-from orchestrator.train.loop import Score, score_units
+from orchestrator.train.contracts import Departures, Score, Wishes
+from orchestrator.train.loop import TWICE, score_units
 from orchestrator.train.schedule import learning_rate
 from orchestrator.train.state import EvalSums
 from tests.unit.train.fakes import (
@@ -35,7 +36,7 @@ from tests.unit.train.fakes import (
 
 NUM_ROUNDS = 12
 """Two steps are done twice, for each tensor's first gradient; two evaluations are of two."""
-MOMENTS: tuple[Moment, ...] = ("before add", "during add", "before commit")
+MOMENTS: tuple[Moment, ...] = ("before agree", "before add", "during add", "before commit")
 
 
 def weights_of(cells: list[Cell]) -> set[str]:
@@ -123,13 +124,43 @@ def test_survivors_of_a_failed_step_compute_only_what_the_dead_one_had() -> None
     assert all(cells[1].learner.taken.count(samples) for samples in again)
 
 
-def test_a_cell_that_missed_the_failed_try_is_found_out_by_the_sum() -> None:
-    # Cell 0 was not in the try that cell 1 died in, so what cell 2 takes it to have, it lacks.
-    script = Script(deaths=(Death(1, 3, "before add"),), doubts=((0, 3),))
-    cells = Training(script).run(3)
+@pytest.mark.parametrize("round_", [3, 4, 6])
+def test_a_cell_that_was_taken_for_dead_and_is_not_is_found_out_by_the_sum(round_: int) -> None:
+    # The others have computed its share too, and it comes with its own.
+    cells = Training(Script(absences=((0, round_),))).run(3)
     assert weights_of(cells) == undisturbed_weights()
-    reasons = [event["reason"] for event in cells[2].notes.of("redo")]
-    assert "micro-batches were dealt in two ways" in reasons
+    assert TWICE in [event["reason"] for event in cells[2].notes.of("redo")]
+    assert all(cell.end == "done" for cell in cells)
+
+
+@pytest.mark.parametrize("round_", range(NUM_ROUNDS - 1))
+def test_a_worker_that_asks_to_leave_is_let_go_at_the_end_of_the_round(round_: int) -> None:
+    cells = Training(Script(asks=((1, round_, Wishes(leaving=True)),))).run(3)
+    assert weights_of([cells[0], cells[2]]) == undisturbed_weights()
+    assert [cell.end for cell in cells] == ["done", "left", "done"]
+    assert cells[1].replica.progress.round == round_ + 1
+    told = Departures(num_leaving=1, leaver=1)
+    assert all(cell.notes.departures[round_] == told for cell in cells)
+    # Its share of the next round was dealt to the others from the start.
+    taken = Counter(samples for cell in cells for samples in cell.learner.taken)
+    assert taken == Counter(samples for c in Training().run(3) for samples in c.learner.taken)
+
+
+def test_several_may_leave_at_once_and_all_may() -> None:
+    go = Wishes(leaving=True)
+    cells = Training(Script(asks=((0, 4, go), (2, 4, go), (3, 4, go)))).run(5)
+    assert weights_of([cells[1], cells[4]]) == undisturbed_weights()
+    assert cells[1].notes.departures[4] == Departures(num_leaving=3)
+    everybody = Training(Script(asks=((0, 4, go), (1, 4, go)))).run(2)
+    assert {cell.end for cell in everybody} == {"left"}
+    assert len({cell.replica.to_bytes() for cell in everybody}) == 1
+
+
+def test_all_know_when_one_asks_for_a_checkpoint() -> None:
+    cells = Training(Script(asks=((1, 5, Wishes(saving=True)),))).run(3)
+    assert weights_of(cells) == undisturbed_weights()
+    for cell in cells:
+        assert [d.num_saving for d in cell.notes.departures] == [0] * 5 + [1] + [0] * 6
 
 
 def test_an_agreement_that_fails_for_one_is_sought_again_by_all() -> None:
@@ -155,8 +186,12 @@ def disasters(draw: st.DrawFn) -> tuple[int, Script]:
         for cell in everybody
         if cell != survivor and draw(st.booleans())
     ]
-    doubts = draw(st.sets(st.tuples(st.integers(0, world_size - 1), rounds), max_size=2))
-    return world_size, Script(tuple(deaths), tuple(joins.items()), tuple(doubts))
+    beginners = st.tuples(st.integers(0, world_size - 1), rounds)
+    doubts = draw(st.sets(beginners, max_size=2))
+    absences = draw(st.sets(beginners, max_size=2)) if world_size > 2 else ()
+    return world_size, Script(
+        tuple(deaths), tuple(joins.items()), tuple(doubts), tuple(absences)
+    )
 
 
 @settings(max_examples=25)
