@@ -3,6 +3,7 @@
 Source: EC2 user guide, "Spot Instance interruption notices" and "Use IMDSv2".
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -19,6 +20,8 @@ TOKEN_HEADER = "X-aws-ec2-metadata-token"
 # The longest that EC2 grants.
 _TTL_S = 21_600
 _RENEWED_BEFORE_S = 30.0
+# A page that a portal shows to everyone is none.
+_TOKEN = re.compile(r"[A-Za-z0-9+/=_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def fetch_token(metadata: Metadata) -> Token:
     now_s = metadata.clock.now_s()
     answer = metadata.ask(TOKEN_PATH, {TTL_HEADER: str(_TTL_S)}, method="PUT")
     text = answer.body.decode("ascii", "replace").strip()
-    if answer.status != 200 or not text.isascii() or not text.isprintable() or not text:
+    if answer.status != 200 or not _TOKEN.fullmatch(text):
         raise NoAnswerError(f"it gives no token (status {answer.status})")
     granted = answer.headers.get(TTL_HEADER, "")
     return Token(text, now_s + (int(granted) if granted.isdecimal() else _TTL_S))
