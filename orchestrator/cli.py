@@ -4,7 +4,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -339,7 +339,9 @@ def watch(
     from orchestrator.spot.metadata import METADATA_URL, Metadata
 
     def say(what: str) -> None:
-        typer.echo(f"{utc(time.time())} watch: {what}")
+        # A log on a full disk is no reason to miss a notice.
+        with suppress(OSError):
+            typer.echo(f"{utc(time.time())} watch: {what}")
 
     try:
         watch_node(address, node_id, cloud, Metadata(metadata_url or METADATA_URL), say)
