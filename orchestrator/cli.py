@@ -4,7 +4,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -315,6 +315,38 @@ def export(
         screen.say(f"{what} is in {to} ({len(files)} files)")
         if as_json:
             screen.print_json(json.dumps({"folder": str(to), "files": files}))
+
+
+@app.command()
+def watch(
+    address: Annotated[
+        str | None,
+        typer.Option(help="The cluster; else RAY_ADDRESS, else the one that ray start joined."),
+    ] = None,
+    cloud: Annotated[
+        Literal["auto", "aws", "gcp", "azure", "none"],
+        typer.Option(help="Whose machine this is; auto asks the metadata service."),
+    ] = "auto",
+    metadata_url: Annotated[
+        str | None, typer.Option(help="Another metadata service, as in tests.")
+    ] = None,
+    node_id: Annotated[
+        str | None, typer.Option(metavar="HEX", help="Else the Ray node of this machine.")
+    ] = None,
+) -> None:
+    """Drain this machine's Ray node when its cloud announces to take it; run beside each."""
+    from orchestrator.cluster.watching import utc, watch_node
+    from orchestrator.spot.metadata import METADATA_URL, Metadata
+
+    def say(what: str) -> None:
+        # A log on a full disk is no reason to miss a notice.
+        with suppress(OSError):
+            typer.echo(f"{utc(time.time())} watch: {what}")
+
+    try:
+        watch_node(address, node_id, cloud, Metadata(metadata_url or METADATA_URL), say)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
 
 @app.command()
