@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.cluster.roster import LEAVE_S, Orders
+from orchestrator.cluster.sigterm import SIGTERM
 from orchestrator.train.background import BackgroundCheckpoints
 from orchestrator.train.contracts import Wishes
 from orchestrator.train.state import Replica
@@ -24,14 +25,6 @@ MARGIN_S = 2.0
 """Before its deadline, a worker that still waits for others goes without them."""
 
 log = logging.getLogger(__name__)
-
-SIGTERM = threading.Event()
-"""Set when this process was asked to end."""
-
-
-def heed_sigterm() -> None:
-    """Note a SIGTERM instead of dying of it. Only a process's main thread may ask for this."""
-    signal.signal(signal.SIGTERM, lambda *_: SIGTERM.set())
 
 
 @dataclass(frozen=True, slots=True)

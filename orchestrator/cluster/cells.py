@@ -11,12 +11,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.backend import Backend, BackendConfig
 
 from orchestrator.cluster.cell import (
     NAMESPACE,
@@ -25,10 +26,21 @@ from orchestrator.cluster.cell import (
     CellSpec,
     find_actor,
 )
+from orchestrator.cluster.internals import cell_trainer
 from orchestrator.cluster.session import quieten
+from orchestrator.cluster.sigterm import heed_sigterm
 from orchestrator.errors import FaultError
 
 RESTART_PAUSE_S = 1.0
+CONTROLLERS_ON_HEAD = 32
+"""Cells whose controller lives on the head; those of more are spread over the cluster."""
+WATCHFUL = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # A worker that is frozen, and its node is not: the others miss it long before.
+    "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "60",
+    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",
+}
+"""How soon a controller looks after its worker; Ray's own are 2, 600 and 5 s."""
 START_S = 60.0
 """How long the journal may take to come."""
 FINISH_S = 10.0
@@ -56,7 +68,10 @@ class CellProcess:
         address = ray.get_runtime_context().gcs_address
         command = [sys.executable, "-c", _PROGRAM, address, journal]
         # Its input is never written to: it ends when we do, and so tells the process to end.
-        return cls(subprocess.Popen(command, stdin=subprocess.PIPE))
+        # The environment is copied: a library that sets a variable while another thread forks
+        # has the system read it half written.
+        environment = dict(os.environ)
+        return cls(subprocess.Popen(command, stdin=subprocess.PIPE, env=environment))
 
     def stop(self) -> None:
         """Have it clear up and end."""
@@ -72,6 +87,7 @@ class CellProcess:
 def main(address: str, journal: str) -> None:
     """Run the cells that the journal knows of, until the parent is gone or closes our input."""
     quieten()
+    os.environ.update(WATCHFUL)
     ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
     actor = _wait_for(journal)
     plan: CellPlan = ray.get(actor.cells.remote())
@@ -113,9 +129,11 @@ def _keep_running(spec: CellSpec, shape: CellShape, journal: Any) -> None:  # no
     while not _is_over(journal):
         try:
             _trainer(spec, shape).fit()
-        except Exception:
+        except Exception as error:
             # Its controller died, or gave up: the cell itself has not.
             log.exception("cell %d is started anew", spec.cell)
+            with suppress(ray.exceptions.RayError):
+                ray.get(journal.not_started.remote(spec.cell, repr(error)), timeout=START_S)
         time.sleep(RESTART_PAUSE_S)
 
 
@@ -126,12 +144,28 @@ def _is_over(journal: Any) -> bool:  # noqa: ANN401 - an actor's handle
         return True
 
 
+class HeedingBackend(Backend):  # type: ignore[misc]
+    """Has a worker's main thread note a SIGTERM: the train function runs in another."""
+
+    def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:  # noqa: ANN401
+        del backend_config
+        worker_group.execute(heed_sigterm)
+
+
+class CellBackend(BackendConfig):  # type: ignore[misc]
+    """What Ray Train sets up in a cell's worker: nothing else, cells find each other alone."""
+
+    @property
+    def backend_cls(self) -> type[Backend]:
+        return HeedingBackend
+
+
 def _trainer(spec: CellSpec, shape: CellShape) -> Any:  # noqa: ANN401 - Ray ships no types
     resources = {"CPU": shape.cpus, **({"GPU": 1} if shape.gpu else {}), **shape.others}
-    return TorchTrainer(
+    return cell_trainer(on_head=spec.cell < CONTROLLERS_ON_HEAD)(
         train_cell,
         train_loop_config={"spec": spec},
-        torch_config=TorchConfig(backend="gloo"),
+        backend_config=CellBackend(),
         scaling_config=ScalingConfig(
             num_workers=1, use_gpu=shape.gpu, resources_per_worker=resources
         ),

@@ -285,3 +285,34 @@ def notes(client: Any, kind: str = "rebalance") -> dict[str, dict[str, str | flo
         keys = client.internal_kv_keys(prefix, _NOTES, GCS_TIMEOUT_S)
         found = client.internal_kv_multi_get(keys, _NOTES, GCS_TIMEOUT_S) if keys else {}
     return {key.removeprefix(prefix).decode(): json.loads(note) for key, note in found.items()}
+
+
+def cell_trainer(on_head: bool) -> type:  # noqa: FBT001
+    """Ray Train's trainer, less what a cell has no use for: its controller loads no torch.
+
+    Args:
+        on_head: Keep the controller beside the process that calls ``fit``; else Ray spreads
+            controllers over the cluster. Its own ``TorchTrainer`` does the former, whatever
+            their number.
+    """
+    from ray.train.v2._internal.constants import get_env_vars_to_propagate  # noqa: PLC0415
+    from ray.train.v2._internal.execution.controller import TrainController  # noqa: PLC0415
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer  # noqa: PLC0415
+
+    class CellTrainer(DataParallelTrainer):  # type: ignore[misc]
+        """One cell's trainer."""
+
+        controller: Any = None
+        """The actor that runs it; None before it was started."""
+
+        def _initialize_and_run_controller(self, **given: Any) -> Any:  # noqa: ANN401
+            here = {ray._raylet.RAY_NODE_ID_KEY: ray.get_runtime_context().get_node_id()}  # noqa: SLF001
+            place = {"label_selector": here} if on_head else {"scheduling_strategy": "SPREAD"}
+            actor = ray.remote(TrainController).options(
+                num_cpus=0, runtime_env={"env_vars": get_env_vars_to_propagate()}, **place
+            )
+            self.controller = actor.remote(**given)
+            ray.get(self.controller.run.remote())
+            return ray.get(self.controller.get_result.remote())
+
+    return CellTrainer

@@ -222,13 +222,23 @@ class Journal:
             numeric_class,
         )
 
-    def _count_start(self) -> None:
+    def not_started(self, cell: int, reason: str) -> None:
+        """A cell's trainer ended by an error of its own; the cell is about to be started anew.
+
+        Counts as a start: a cluster on which no trainer runs is not tried for ever.
+        """
+        with self._lock:
+            self._write([self._event("waiting", reason=f"cell {cell} did not run: {reason}")])
+            self._count_start(reason)
+
+    def _count_start(self, reason: str = "workers died") -> None:
         self._starts += 1
         if self._starts > STARTS_WITHOUT_A_STEP + len(self._roster.processes):
             self.fail(
                 Failure.of(
                     FaultError(
-                        f"workers were started {self._starts} times without a step in between",
+                        f"workers were started {self._starts} times without a step in between"
+                        f" (the last time: {reason})",
                         "cluster",
                         "Look at the workers' logs: memory may be short, or a library broken",
                     )

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import ray
 from ray.cluster_utils import Cluster
 
-from orchestrator.cluster.internals import require_token
+from orchestrator.cluster.internals import connect_gcs, draining_nodes, require_token
 from orchestrator.errors import FaultError
 
 FAST_HEALTH_CHECK = {
@@ -35,6 +36,16 @@ class LocalCluster:
     def add_node(self, cpus: int, resources: dict[str, float]) -> None:
         """Start another node."""
         self.cluster.add_node(num_cpus=cpus, resources=resources)
+
+    def renew(self, nodes: int, *, cpus: int, resources: dict[str, float]) -> None:
+        """Have so many nodes that nothing has happened to: those there are, or new ones."""
+        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        gone = draining_nodes(connect_gcs(self.address))
+        for node in list(self.cluster.worker_nodes):
+            if node.node_id not in alive or node.node_id in gone:
+                self.cluster.remove_node(node, allow_graceful=False)
+        while len(self.cluster.worker_nodes) < nodes:
+            self.add_node(cpus, resources)
 
     def kill_node(self, node_id: str) -> None:
         """Kill a node with everything on it, without a word of warning.

@@ -18,6 +18,7 @@ from orchestrator.cluster.internals import start_on_head
 from orchestrator.cluster.journal import EVENTS, Failure, Journal, Outcome, found_empty
 from orchestrator.cluster.journal import Terms as RecordTerms
 from orchestrator.cluster.lighthouse import Lighthouse
+from orchestrator.cluster.nodes import NodeLook
 from orchestrator.cluster.prepare import Prepared
 from orchestrator.config.job import Job
 from orchestrator.errors import FaultError, JobError, LeaseError, OrchestratorError
@@ -151,6 +152,7 @@ def _fleet(prepared: Prepared, lease: Lease) -> Iterator[tuple[Any, CellProcess]
     secret = secrets.token_hex(32)
     # Nobody else's names: several trainings may share a cluster.
     names = {role: f"{role}-{secrets.token_hex(8)}" for role in ("journal", "handout")}
+    beacon_name = f"lighthouse-{secrets.token_hex(8)}"
     cells = CellProcess.start(names["journal"])
     rounds = Terms(
         num_steps=prepared.num_steps("train"),
@@ -181,9 +183,11 @@ def _fleet(prepared: Prepared, lease: Lease) -> Iterator[tuple[Any, CellProcess]
         for cell in range(most)
     )
     plan = CellPlan(specs, shape)
-    journal = start_on_head(Journal, lease.store, terms, plan, name=names["journal"], **lasting)
+    journal = start_on_head(
+        Journal, lease.store, terms, plan, NodeLook(), name=names["journal"], **lasting
+    )
     beacon = {**lasting, "max_task_retries": -1, "max_concurrency": 2}
-    lighthouse = start_on_head(Lighthouse, least, names["journal"], **beacon)
+    lighthouse = start_on_head(Lighthouse, least, names["journal"], name=beacon_name, **beacon)
     handout = start_on_head(
         HandOut, prepared.courses, left_out, name=names["handout"], **lasting
     )

@@ -1,6 +1,6 @@
 """What a watchman costs its machine, and what the head pays to look at the notices.
 
-    .venv/bin/python -m tests.bench.watch
+.venv/bin/python -m tests.bench.watch
 """
 
 import statistics

@@ -1,8 +1,9 @@
-"""A cluster to break, and a training that is watched and disturbed."""
+"""A cluster to break, and trainings that are watched and disturbed."""
 
 import queue
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,40 +13,86 @@ from orchestrator.cluster.prepare import prepare
 from orchestrator.cluster.session import open_session
 from orchestrator.cluster.training import TrainResult, train
 from orchestrator.config.job import Job
+from orchestrator.tracking.events import decode_log
 from tests.faults.disasters import SLOT, Disturbance
 
+NODES = 3
+EPOCHS = 10
+NUM_SAMPLES = 40 * EPOCHS
+"""Samples of the small data, over its epochs."""
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
+
+def scale(most: int, least: int = 1) -> dict[str, Any]:
+    return {"workers": [least, most], "resources": SLOT, "gpu": False}
+
+
+@pytest.fixture(scope="session")
+def shared_cluster() -> Iterator[LocalCluster]:
     with (
-        start_cluster(3, cpus=2, resources=SLOT) as local,
+        start_cluster(NODES, cpus=2, resources=SLOT) as local,
         open_session(local.address, cpus=1),
     ):
         yield local
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def cluster(shared_cluster: LocalCluster) -> LocalCluster:
+    """Three nodes that nothing has happened to; a test may do as it likes with them."""
+    shared_cluster.renew(NODES, cpus=2, resources=SLOT)
+    return shared_cluster
+
+
+@pytest.fixture
 def run_on(cluster: LocalCluster) -> Callable[..., TrainResult]:
-    """Trains a job while the disturbance is done from this thread: it may stop nodes."""
+    """Trains a job while the disturbances are done from this thread: it may stop nodes."""
     assert cluster.address
-    return _train_disturbed
+    return train_disturbed
 
 
-def _train_disturbed(job: Job, disturbance: Disturbance | None = None) -> TrainResult:
+@pytest.fixture(scope="session")
+def undisturbed_sha256(shared_cluster: LocalCluster, make_job: Callable[..., Any]) -> str:
+    """What one worker alone learns: what all others are held against."""
+    assert shared_cluster.address
+    result = train_disturbed(long_job(make_job, "alone", scale(1)))
+    assert result.figures.world_sizes == (1,)
+    assert_every_sample_once(result)
+    return result.weights_sha256
+
+
+def long_job(make_job: Callable[..., Any], name: str, scaled: dict[str, Any]) -> Any:
+    """Long enough for every cell to have come before it ends, on a slow machine too."""
+    return make_job(name, train={"epochs": EPOCHS}, scale=scaled)
+
+
+def assert_every_sample_once(result: TrainResult) -> None:
+    assert result.figures.samples_used == NUM_SAMPLES
+    assert result.figures.steps_replayed == 0
+    assert result.exact
+
+
+def events_of(result: TrainResult, *kinds: str) -> list[dict[str, Any]]:
+    """What the run's log holds of some kinds."""
+    lines = (Path(result.run_dir) / "events.jsonl").read_text().splitlines()
+    return [event for event in decode_log(lines) if event["kind"] in kinds]
+
+
+def train_disturbed(job: Job, *disturbances: Disturbance) -> TrainResult:
+    """Train, and do what is to be done once its time has come."""
     prepared = prepare(job)
-    victims: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    due: queue.Queue[tuple[Disturbance, dict[str, Any]] | None] = queue.Queue()
 
     def watch(events: list[Any]) -> None:
         for event in events:
-            if disturbance and (victim := disturbance.due(event)):
-                victims.put(victim)
+            for disturbance in disturbances:
+                if victim := disturbance.due(event):
+                    due.put((disturbance, victim))
 
     with ThreadPoolExecutor(1) as pool:
         training = pool.submit(train, prepared, watch)
-        training.add_done_callback(lambda _: victims.put(None))
-        while victim := victims.get(timeout=200):
-            assert disturbance is not None
+        training.add_done_callback(lambda _: due.put(None))
+        while found := due.get(timeout=240):
+            disturbance, victim = found
             disturbance.act(victim)
         result = training.result()
-    assert disturbance is None or disturbance.is_done, "the disturbance came too late"
+    assert all(d.is_done for d in disturbances), "a disturbance came too late"
     return result

@@ -1,7 +1,4 @@
-"""Kill anything, resize anyhow: the same weights.
-
-The tests of this file share a cluster of three nodes and leave it with two.
-"""
+"""Kill anything, resize anyhow: the same weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,38 +7,12 @@ import pytest
 
 from orchestrator.cluster.local import LocalCluster
 from orchestrator.cluster.training import TrainResult
-from tests.faults.disasters import SLOT, Disturbance, kill_worker
+from tests.faults.conftest import assert_every_sample_once, long_job, scale
+from tests.faults.disasters import Disturbance, kill_worker
 
 Run = Callable[..., TrainResult]
-EPOCHS = 10
-NUM_SAMPLES = 40 * EPOCHS
-"""Samples of the small data, over its epochs."""
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
-
-
-def scale(most: int, least: int = 1) -> dict[str, Any]:
-    return {"workers": [least, most], "resources": SLOT, "gpu": False}
-
-
-@pytest.fixture(scope="module")
-def undisturbed_sha256(make_job: Callable[..., Any], run_on: Run) -> str:
-    """What one worker alone learns: what all others are held against."""
-    result = run_on(long_job(make_job, "alone", scale(1)))
-    assert result.figures.world_sizes == (1,)
-    assert_every_sample_once(result)
-    return result.weights_sha256
-
-
-def long_job(make_job: Callable[..., Any], name: str, scaled: dict[str, Any]) -> Any:
-    """Long enough for every cell to have come before it ends, on a slow machine too."""
-    return make_job(name, train={"epochs": EPOCHS}, scale=scaled)
-
-
-def assert_every_sample_once(result: TrainResult) -> None:
-    assert result.figures.samples_used == NUM_SAMPLES
-    assert result.figures.steps_replayed == 0
-    assert result.exact
 
 
 def test_three_workers_learn_what_one_does(
