@@ -38,9 +38,11 @@ WATCHFUL = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     # A worker that is frozen, and its node is not: the others miss it long before.
     "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "60",
-    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",
+    # The journal looks which nodes are about to go, once for all cells.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
-"""How soon a controller looks after its worker; Ray's own are 2, 600 and 5 s."""
+"""How soon a controller looks after its worker (Ray's own are 2 and 600 s), and what it leaves
+to others."""
 START_S = 60.0
 """How long the journal may take to come."""
 FINISH_S = 10.0

@@ -25,6 +25,15 @@ RAY_VERSION = "2.60"
 LIMITS_EVERY_S = 0.1
 LOOK_EVERY_S = 0.02
 """How often a pipeline of Ray Data looks what it may use, and which of its tasks are done."""
+UNUSED_CALLBACKS = frozenset(
+    {
+        "DatasetsCallback",  # micro-batches come by address
+        "PlacementGroupCleanerCallback",  # the cells' Ray job ends, and takes its groups along
+        "ControllerMetricsCallback",
+        "WorkerMetricsCallback",
+    }
+)
+"""What Ray Train would start beside each cell, the first two as processes of 200 MB."""
 HEAD_RESOURCE = "node:__internal_head__"
 """A resource that Ray gives to the head node of every cluster, and to no other."""
 
@@ -288,7 +297,9 @@ def notes(client: Any, kind: str = "rebalance") -> dict[str, dict[str, str | flo
 
 
 def cell_trainer(on_head: bool) -> type:  # noqa: FBT001
-    """Ray Train's trainer, less what a cell has no use for: its controller loads no torch.
+    """Ray Train's trainer, less what a cell has no use for.
+
+    Its controller loads no torch, and no data set or placement group is watched over.
 
     Args:
         on_head: Keep the controller beside the process that calls ``fit``; else Ray spreads
@@ -304,6 +315,10 @@ def cell_trainer(on_head: bool) -> type:  # noqa: FBT001
 
         controller: Any = None
         """The actor that runs it; None before it was started."""
+
+        def _create_default_callbacks(self) -> list[Any]:
+            made = super()._create_default_callbacks()
+            return [each for each in made if type(each).__name__ not in UNUSED_CALLBACKS]
 
         def _initialize_and_run_controller(self, **given: Any) -> Any:  # noqa: ANN401
             here = {ray._raylet.RAY_NODE_ID_KEY: ray.get_runtime_context().get_node_id()}  # noqa: SLF001
