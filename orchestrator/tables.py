@@ -56,6 +56,7 @@ EVENT_LINES: dict[str, Callable[["Event"], str]] = {
     "lost": lambda e: f"worker {e['cell']} was lost after step {e['step']}",
     "waiting": lambda e: f"waiting: {e['reason']}",
     "refused": lambda e: f"worker {e['cell']} may not take part: {e['reason']}",
+    "nondeterministic": lambda e: f"not the same bits each time: {e['what']}",
     "resumed": lambda e: f"resumed after step {e['step']}",
     "empty_slot": lambda e: f"left out {e['id']}: {e['reason']}",
     "checkpoint_failed": lambda e: f"no checkpoint at step {e['step']}: {e['reason']}",

@@ -20,6 +20,7 @@ from orchestrator.cluster.roster import Orders, Process
 from orchestrator.config.job import Job
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.errors import FaultError, JobError, LeaseError, StorageError
+from orchestrator.models.determinism import nondeterminism
 from orchestrator.models.device import pick_device
 from orchestrator.models.export import save_adapter
 from orchestrator.models.lora import trained_tensors
@@ -74,6 +75,8 @@ def _train(spec: CellSpec) -> None:
     replica = Replica(trained_tensors(learner.model), weight_decay=job.train.weight_decay)
     checkpoint, torn = _newest_checkpoint(store)
     reporter = Reporter(spec)
+    for what in nondeterminism(device):
+        reporter.record("nondeterministic", what=what)
     for damaged in torn:
         reporter.record("checkpoint_failed", step=damaged.step, reason=damaged.reason)
     if checkpoint is not None:

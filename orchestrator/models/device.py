@@ -42,6 +42,8 @@ def resolve_dtype(name: DtypeName, device: torch.device) -> torch.dtype:
 def make_deterministic(threads: int) -> None:
     """Make this process compute the same bits again from the same bits.
 
+    What it cannot set right, ``determinism.nondeterminism`` finds.
+
     Call before the first tensor reaches a GPU: cuBLAS reads its workspace setting once.
 
     Args:
@@ -57,6 +59,12 @@ def make_deterministic(threads: int) -> None:
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
+    # Products of 16-bit numbers are added in float32 throughout: parts rounded in between would
+    # make the sum depend on how many parts there are.
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+    torch.backends.cuda.matmul.allow_fp16_accumulation = False
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(enabled=False)
     # Its backward pass promises no order of summation.
     torch.backends.cuda.enable_cudnn_sdp(enabled=False)
 

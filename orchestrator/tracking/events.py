@@ -40,6 +40,7 @@ FIELDS: Final = MappingProxyType(
         "empty_slot": ("epoch", "step", "sample", "id", "reason"),
         "refused": ("cell", "reason"),
         "waiting": ("reason",),
+        "nondeterministic": ("what",),
         "finished": (),
         "failed": (),
     }

@@ -2,7 +2,7 @@
 
 Floating-point addition is not associative; integer addition is. Each micro-batch's gradient is
 rounded to a fixed-point grid that every rank knows, and what is added, on the rank and across
-ranks, are int64 counts of grid units.
+ranks, are int64 counts of grid units. All of it goes a piece of a tensor at a time.
 
 What the next step's grid needs, and what tells a bad step, rides along in the same sum: a
 second reduction could find some ranks in it and others, whose first one failed, elsewhere.
@@ -20,19 +20,24 @@ import torch
 from torch import Tensor
 
 from orchestrator.errors import NonFiniteError
+from orchestrator.train.grid import NUM_BUCKETS, Grid, bucket_of
+from orchestrator.train.mean import MeanGradients, clip
+from orchestrator.train.pieces import zeros
+from orchestrator.train.units import (
+    LOSS_EXPONENT,
+    Gradients,
+    add_units,
+    is_countable,
+    largest_entries,
+    limit_bits,
+    loss_units,
+)
 
-TARGET_BITS = 40
-"""The largest entry of a tensor takes 37 to 40 bits: at least 2^12 finer than float32."""
-UNKNOWN_EXPONENT = 200
-"""A grid so fine that any gradient overflows it: the first real one finds the tensor's own."""
-LOSS_EXPONENT = 24
-"""A loss is counted in units of 2^-24 nats."""
-_FLOAT64_BITS = 52
-_INT64_BITS = 62
-# Float32 spans exponents -148 to 128; four to a bucket.
-_LOWEST_EXPONENT = -160
-_BUCKET_BITS = 4
-NUM_BUCKETS = 74
+__all__ = ["LOSS_EXPONENT", "Count", "GradientSum", "Grid", "ReducedSum", "clip"]
+
+KEPT_BYTES = 1 << 30
+"""A rank's share up to this size is copied before it is reduced, and is still there when the
+reduction fails; a larger one is computed again. In the memory of 134 M trained numbers."""
 _HASH_PART = (1 << 24) - 1
 
 
@@ -58,53 +63,6 @@ WISHES = (Count.LEAVING, Count.LEAVING_RANKS, Count.SAVING)
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
-    """One exponent a tensor: a gradient is counted in units of ``2 ** -exponent``."""
-
-    exponents_T: tuple[int, ...]
-
-    @classmethod
-    def unknown(cls, num_tensors: int) -> "Grid":
-        """The grid before any gradient was seen."""
-        return cls((UNKNOWN_EXPONENT,) * num_tensors)
-
-    def fit(self, histogram_TB: Tensor) -> "Grid":
-        """The grid for the next round, from how large the micro-batches' entries were.
-
-        Args:
-            histogram_TB: How many micro-batches had their largest entry in which bucket of
-                magnitudes, int64 of shape [T, B], over all ranks.
-
-        Returns:
-            A grid on which each tensor's largest entry takes about ``TARGET_BITS`` bits. A
-            tensor that was all zero keeps its exponent.
-        """
-        exponents = list(self.exponents_T)
-        for tensor, buckets in enumerate(histogram_TB.tolist()):
-            seen = [number for number, micros in enumerate(buckets) if micros]
-            if seen:
-                exponents[tensor] = TARGET_BITS - _top_exponent(seen[-1])
-        return Grid(tuple(exponents))
-
-
-def bucket_of(largest: float) -> int:
-    """The bucket of magnitudes of a positive float32."""
-    return (math.frexp(largest)[1] - _LOWEST_EXPONENT) // _BUCKET_BITS
-
-
-def _top_exponent(bucket: int) -> int:
-    return _LOWEST_EXPONENT + (bucket + 1) * _BUCKET_BITS - 1
-
-
-def limit_bits(num_micros: int) -> int:
-    """Bits that one micro-batch's entry may take, so that sums of all stay inside int64.
-
-    Also at most 52, so that float64 still holds every count exactly while it is rounded.
-    """
-    return min(_FLOAT64_BITS, _INT64_BITS - max(1, num_micros).bit_length())
-
-
-@dataclass(frozen=True, slots=True)
 class Culprit:
     """A micro-batch whose loss or gradient is NaN or infinite."""
 
@@ -125,72 +83,105 @@ class Culprit:
 class GradientSum:
     """One rank's share of a step's sum, and after the reduction the whole of it.
 
+    Where tensors are on a CPU, the sum is built up in the very memory that is reduced.
+
     Attributes:
         grid: The grid of this round.
         culprits: Micro-batches of this rank with NaN or infinity in them.
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor], grid: Grid, *, num_micros: int) -> None:
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        grid: Grid,
+        *,
+        num_micros: int,
+        kept_bytes: int = KEPT_BYTES,
+    ) -> None:
         self._names = list(tensors)
         self._shapes = [tensor.shape for tensor in tensors.values()]
         self._sizes = [tensor.numel() for tensor in tensors.values()]
-        device = next(iter(tensors.values())).device
-        sizes = torch.tensor(self._sizes, device=device)
-        # Not torch.ldexp: it raises 2 to a power in float32, where 2 ** 200 is infinite.
-        scales = [2.0**exponent for exponent in grid.exponents_T]
-        scale_T = torch.tensor(scales, dtype=torch.float64, device=device)
-        self._scale_E = scale_T.repeat_interleave(sizes)
-        self._limit = float(1 << limit_bits(num_micros))
-        self._units_E = torch.zeros(sum(self._sizes), dtype=torch.int64, device=device)
-        self._counts = [0] * len(Count)
-        self._times_K = torch.zeros(num_micros, dtype=torch.int64)
+        self._device = next(iter(tensors.values())).device
+        self._limit = 1 << limit_bits(num_micros)
+        self._num_micros = num_micros
+        self._kept_bytes = kept_bytes
         self.grid = grid
-        self._histogram_TB = torch.zeros(len(tensors), NUM_BUCKETS, dtype=torch.int64)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._is_lent = False
+        num_buckets = len(self._sizes) * NUM_BUCKETS
+        self._sections = [sum(self._sizes), num_buckets, self._num_micros, len(Count)]
+        on_cpu = self._device.type == "cpu"
+        room = sum(self._sections) if on_cpu else self._sections[0]
+        self._buffer = zeros(room, self._device)
+        self._units_T = torch.split(self._buffer[: self._sections[0]], self._sizes)
+        self._counts = [0] * len(Count)
+        self._times_K = torch.zeros(self._num_micros, dtype=torch.int64)
+        self._histogram_TB = torch.zeros(len(self._sizes), NUM_BUCKETS, dtype=torch.int64)
         self.culprits: list[Culprit] = []
+
+    def _take_back(self) -> None:
+        """Begin anew if the reduction was given the only copy: what is in it is not ours now.
+
+        In other memory, as a reduction that failed may still be writing to what it was given.
+        """
+        if self._is_lent:
+            self._begin()
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the reduction got the only copy: nothing of this share is left."""
+        return self._is_lent
 
     def mark(self, micro: int) -> None:
         """Note that a micro-batch is in this share, be it without a sample."""
+        self._take_back()
         self._times_K[micro] += 1
 
     def has(self, micro: int) -> bool:
         """Whether a micro-batch is in this share already."""
+        self._take_back()
         return bool(self._times_K[micro])
 
-    def take(
-        self, gradients_T: Sequence[Tensor], loss: float, counts: dict[Count, int]
-    ) -> bool:
+    def take(self, gradients_T: Gradients, loss: float, counts: Mapping[Count, int]) -> bool:
         """Add one micro-batch.
 
         Args:
-            gradients_T: Gradient of the *summed* loss, one a trained tensor, in name order.
+            gradients_T: Gradient of the *summed* loss, one a trained tensor, in name order;
+                None where none arrived.
             loss: The summed loss, in nats.
             counts: Label tokens, samples and tokens of the micro-batch.
 
         Returns:
             Whether loss and gradients are all finite; if not, the caller names the culprit.
         """
-        flat_E = torch.cat([gradient.reshape(-1) for gradient in gradients_T]).double()
-        if not (math.isfinite(loss) and bool(torch.isfinite(flat_E).all())):
+        self._take_back()
+        largest_T = largest_entries(gradients_T)
+        units = loss_units(loss, self._num_micros)
+        if units is None or not all(map(is_countable, largest_T)):
             # Converted to int64, NaN and infinity turn into something that looks valid.
             self._counts[Count.NON_FINITE] += 1
             return False
-        largest_T = torch.stack([part.abs().max() for part in torch.split(flat_E, self._sizes)])
-        for tensor, largest in enumerate(largest_T.tolist()):
-            if largest:
-                self._histogram_TB[tensor, bucket_of(largest)] += 1
-        units_E = flat_E.mul_(self._scale_E).round_()
-        outside_E = units_E.abs() > self._limit
-        self._counts[Count.OUT_OF_RANGE] += int(outside_E.sum())
-        self._units_E += units_E.masked_fill_(outside_E, 0.0).to(torch.int64)
-        self._counts[Count.LOSS] += round(loss * (1 << LOSS_EXPONENT))
+        for number, (gradient, largest) in enumerate(zip(gradients_T, largest_T, strict=True)):
+            if gradient is None or largest == 0.0:
+                continue
+            self._histogram_TB[number, bucket_of(largest)] += 1
+            exponent = self.grid.exponents_T[number]
+            if round(math.ldexp(largest, exponent)) > self._limit:
+                # Not added: the whole step is done again.
+                self._counts[Count.OUT_OF_RANGE] += 1
+            else:
+                add_units(self._units_T[number], gradient, exponent)
+        self._counts[Count.LOSS] += units
         for count, value in counts.items():
             self._counts[count] += value
         return True
 
-    def blame(self, micro: int, gradients_T: Sequence[Tensor], samples: Sequence[str]) -> None:
+    def blame(self, micro: int, gradients_T: Gradients, samples: Sequence[str]) -> None:
         """Name the tensors of a micro-batch that is not finite."""
-        named = zip(self._names, gradients_T, strict=True)
-        broken = [name for name, tensor in named if not bool(torch.isfinite(tensor).all())]
+        named = zip(self._names, largest_entries(gradients_T), strict=True)
+        broken = [name for name, largest in named if not is_countable(largest)]
         self.culprits.append(Culprit(micro, tuple(broken) or ("the loss",), tuple(samples)))
 
     def wish(self, numbers: Sequence[int]) -> None:
@@ -201,22 +192,32 @@ class GradientSum:
     def payload(self, fingerprint: int) -> Tensor:
         """What goes into the reduction: int64 of shape [E + T * B + K + C], on the CPU.
 
+        Up to ``kept_bytes`` it is a copy, and the share outlives a reduction that fails. Beyond
+        that it is the share itself, which begins empty again when it is next used.
+
         Args:
             fingerprint: The replica's state in 48 bits; replicas that drifted apart are found
                 by it in the very same sum.
         """
+        self._take_back()
         low, high = fingerprint & _HASH_PART, (fingerprint >> 24) & _HASH_PART
         self._counts[Count.HASH_LOW], self._counts[Count.HASH_LOW_SQUARED] = low, low * low
         self._counts[Count.HASH_HIGH], self._counts[Count.HASH_HIGH_SQUARED] = high, high * high
         counts_C = torch.tensor(self._counts, dtype=torch.int64)
-        parts = self._units_E.cpu(), self._histogram_TB.reshape(-1), self._times_K, counts_C
-        return torch.cat(parts)
+        tail = torch.cat([self._histogram_TB.view(-1), self._times_K, counts_C])
+        num_units = self._sections[0]
+        if self._device.type == "cpu" and self._buffer.nbytes > self._kept_bytes:
+            self._is_lent = True
+            payload = self._buffer
+        else:
+            payload = zeros(sum(self._sections), torch.device("cpu"))
+            payload[:num_units].copy_(self._buffer[:num_units])
+        payload[num_units:].copy_(tail)
+        return payload
 
     def reduced(self, payload: Tensor) -> "ReducedSum":
-        """Read a reduced payload."""
-        num_buckets, num_micros = self._histogram_TB.numel(), len(self._times_K)
-        sections = [sum(self._sizes), num_buckets, num_micros, len(Count)]
-        units_E, histogram, times_K, counts_C = torch.split(payload, sections)
+        """Read a reduced payload. Its units stay where they are."""
+        units_E, histogram, times_K, counts_C = torch.split(payload, self._sections)
         return ReducedSum(
             units_T=list(torch.split(units_E, self._sizes)),
             shapes_T=self._shapes,
@@ -263,27 +264,12 @@ class ReducedSum:
             )
         )
 
-    def per_token(self) -> list[Tensor]:
-        """Gradient of the mean loss: float64, one a trained tensor, on the CPU.
+    def per_token(self) -> MeanGradients:
+        """Gradient of the mean loss, one a trained tensor, on the CPU.
 
         Divided once, by the label tokens of the whole step.
         """
         tokens = max(1, self.counts[Count.LABEL_TOKENS])
-        return [
-            units.double().mul_(2.0**-exponent).div_(tokens).reshape(shape)
-            for units, shape, exponent in zip(
-                self.units_T, self.shapes_T, self.grid.exponents_T, strict=True
-            )
-        ]
-
-
-def clip(gradients_T: list[Tensor], max_norm: float | None) -> float:
-    """Scale gradients down in place to a global norm, and return the norm they had.
-
-    Works on the exact sum, in float64: every rank clips by the same factor.
-    """
-    norm = math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients_T))
-    if max_norm is not None and norm > max_norm:
-        for gradient in gradients_T:
-            gradient.mul_(max_norm / norm)
-    return norm
+        # Dividing by both at once: the power of two only moves the point.
+        divisors_T = [math.ldexp(tokens, exponent) for exponent in self.grid.exponents_T]
+        return MeanGradients(self.units_T, self.shapes_T, divisors_T)

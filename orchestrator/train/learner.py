@@ -7,6 +7,7 @@ from peft import PeftModel
 
 from orchestrator.config.job import Job
 from orchestrator.data.micro_batch import MicroBatch
+from orchestrator.models.determinism import naming_nondeterminism
 from orchestrator.models.device import make_deterministic, resolve_dtype, seed_micro_batch
 from orchestrator.models.family import ModelInfo
 from orchestrator.models.forward import encode_images, predict_correct, summed_loss
@@ -42,11 +43,15 @@ class VisionLanguageLearner:
             recompute_activations(model)
         return cls(model, info, device, job.train.seed)
 
+    @naming_nondeterminism()
     def backward(self, batch: MicroBatch) -> float:
         """Leave the gradient of the summed loss in ``.grad``.
 
         A pure function of the trained tensors, the micro-batch and its address, from which
         dropout is drawn.
+
+        Raises:
+            JobError: The model uses an operation that has no deterministic kernel here.
         """
         seed_micro_batch(self.seed, *batch.address)
         set_training(self.model, active=True)
@@ -55,6 +60,7 @@ class VisionLanguageLearner:
         summed.loss.backward()  # type: ignore[no-untyped-call]
         return float(summed.loss.detach())
 
+    @naming_nondeterminism()
     def score(self, batch: MicroBatch) -> Score:
         """Score a micro-batch of held-out samples, without dropout."""
         images = encode_images(self.model, batch.patches_PD, batch.grids_I3, self.info.images)

@@ -168,7 +168,9 @@ class Loop:
         if isinstance(reduced, ReducedSum) and isinstance(work.share, GradientSum):
             self._refuse_nonsense(work.share, reduced, membership)
         if not all(reduced.times_K) and max(reduced.times_K) < 2:
-            missing = [micro for micro, times in enumerate(reduced.times_K) if not times]
+            # Of a sum too large to keep a copy of, nobody has anything left.
+            is_spent = isinstance(work.share, GradientSum) and work.share.is_spent
+            missing = [k for k, times in enumerate(reduced.times_K) if is_spent or not times]
             work.todo = share_out(missing, work.plan, membership)
             return False
         return self._conclude(work, reduced, membership)

@@ -6,19 +6,27 @@ All of it travels as safetensors: to a newcomer, into a checkpoint, and back, to
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 from torch.nn import Parameter
+from torch.optim.adamw import adamw
 
 from orchestrator.errors import StorageError
 from orchestrator.train.exact import Grid
+from orchestrator.train.fingerprint import fingerprint
+from orchestrator.train.mean import MeanGradients
 
-_MULTIPLIER = -7046029254386353131  # 0x9E3779B97F4A7C15 as int64
-_MASK48 = (1 << 48) - 1
+_FORMATS = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+}
+"""Number formats of trained tensors, as safetensors calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,64 +89,83 @@ class Replica:
         self.tensors = dict(sorted(tensors.items()))
         self.progress = Progress.start(len(self.tensors))
         self._changing = threading.Lock()
-        # One tensor after the other: the fused and grouped variants add in other orders.
-        self._optimizer = torch.optim.AdamW(
-            self.tensors.values(), lr=0.0, weight_decay=weight_decay, foreach=False, fused=False
-        )
-        for parameter in self.tensors.values():
-            self._set_moments(
-                parameter, torch.zeros_like(parameter), torch.zeros_like(parameter)
+        self._weight_decay = weight_decay
+        self._moments = {
+            name: (
+                torch.zeros_like(parameter, dtype=_wide(parameter)),
+                torch.zeros_like(parameter, dtype=_wide(parameter)),
             )
-
-    def _set_moments(self, parameter: Parameter, first: Tensor, second: Tensor) -> None:
-        self._optimizer.state[parameter] = {
-            "step": torch.tensor(float(self.progress.step)),
-            "exp_avg": first,
-            "exp_avg_sq": second,
+            for name, parameter in self.tensors.items()
         }
 
-    def apply(self, gradients_T: list[Tensor], *, learning_rate: float, grid: Grid) -> None:
-        """Take one optimizer step with the mean gradient of the whole step."""
-        for parameter, gradient in zip(self.tensors.values(), gradients_T, strict=True):
-            parameter.grad = gradient.to(device=parameter.device, dtype=parameter.dtype)
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
+    def apply(
+        self, gradients_T: MeanGradients | Sequence[Tensor], *, learning_rate: float, grid: Grid
+    ) -> None:
+        """Take one optimizer step with the mean gradient of the whole step.
+
+        One tensor after the other, which is the order that the results are defined by, and lets
+        each gradient go before the next is made.
+        """
+        assert len(gradients_T) == len(self.tensors), "a gradient each"
         with self._changing:
-            self._optimizer.step()
+            for number, (name, parameter) in enumerate(self.tensors.items()):
+                if isinstance(gradients_T, MeanGradients):
+                    gradient = gradients_T.cast(number, _wide(parameter))
+                else:
+                    gradient = gradients_T[number].to(_wide(parameter))
+                self._step(name, gradient.to(parameter.device), learning_rate)
+                parameter.grad = None
             step, rounds = self.progress.step + 1, self.progress.round + 1
             self.progress = replace(self.progress, step=step, round=rounds, grid=grid)
-        self._optimizer.zero_grad(set_to_none=True)
+
+    def _step(self, name: str, gradient: Tensor, learning_rate: float) -> None:
+        """AdamW with torch's defaults, by the function behind the class, for one tensor."""
+        first, second = self._moments[name]
+        parameter = self.tensors[name]
+        with torch.no_grad():
+            weights = parameter.to(_wide(parameter))
+            adamw(
+                [weights],
+                [gradient],
+                [first],
+                [second],
+                [],
+                [torch.tensor(float(self.progress.step))],
+                # The fused and grouped variants add in other orders.
+                foreach=False,
+                fused=False,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=learning_rate,
+                weight_decay=self._weight_decay,
+                eps=1e-8,
+                maximize=False,
+            )
+            if weights.dtype != parameter.dtype:
+                parameter.copy_(weights)
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
         for name, parameter in self.tensors.items():
-            moments = self._optimizer.state[parameter]
             yield f"weights/{name}", parameter.detach()
-            yield f"exp_avg/{name}", moments["exp_avg"]
-            yield f"exp_avg_sq/{name}", moments["exp_avg_sq"]
+            yield f"exp_avg/{name}", self._moments[name][0]
+            yield f"exp_avg_sq/{name}", self._moments[name][1]
 
     def fingerprint(self) -> int:
         """The whole state in 48 bits, cheap enough for every round; no proof against malice."""
-        total = int.from_bytes(hashlib.sha256(self.progress.encode().encode()).digest()[:6])
-        for number, (_, tensor) in enumerate(self._named()):
-            bits = tensor.contiguous().view(torch.int32).reshape(-1).to(torch.int64)
-            places = torch.arange(1, bits.numel() + 1, device=bits.device, dtype=torch.int64)
-            # Wrapping products of odd numbers: moving or flipping any bit moves the sum.
-            mixed = (bits + 1) * ((places + number) * _MULTIPLIER | 1)
-            total += int((mixed ^ (mixed >> 29)).sum())
-        return total & _MASK48
+        return fingerprint((tensor for _, tensor in self._named()), self.progress.encode())
 
     def weights_sha256(self) -> str:
         """SHA-256 of the trained tensors in name order, as raw little-endian bytes."""
         digest = hashlib.sha256()
         for parameter in self.tensors.values():
-            digest.update(parameter.detach().cpu().contiguous().numpy().tobytes())
+            digest.update(_raw(parameter))
         return digest.hexdigest()
 
     def to_bytes(self) -> bytes:
         """The whole state as one safetensors file; from any thread, as it is after a round."""
         with self._changing:
-            tensors = {name: tensor.cpu().contiguous() for name, tensor in self._named()}
-            return save(tensors, metadata={"progress": self.progress.encode()})
+            return _write_safetensors(self._named(), {"progress": self.progress.encode()})
 
     def load_bytes(self, data: bytes) -> None:
         """Become the replica that wrote ``data``.
@@ -154,15 +181,19 @@ class Replica:
                 "train.state",
                 "Use the model and lora section that the run began with, or a new name",
             )
-        with self._changing:
+        with self._changing, torch.no_grad():
             self.progress = progress
             for name, parameter in self.tensors.items():
-                with torch.no_grad():
-                    parameter.copy_(tensors[f"weights/{name}"])
-                first, second = tensors[f"exp_avg/{name}"], tensors[f"exp_avg_sq/{name}"]
-                self._set_moments(
-                    parameter, first.to(parameter.device), second.to(parameter.device)
-                )
+                parameter.copy_(tensors[f"weights/{name}"])
+                for moment, kind in zip(
+                    self._moments[name], ("exp_avg", "exp_avg_sq"), strict=True
+                ):
+                    moment.copy_(tensors[f"{kind}/{name}"])
+
+
+def _wide(parameter: Tensor) -> torch.dtype:
+    """The format of a tensor's step and moments, in which AdamW's 1e-8 is not 0."""
+    return torch.promote_types(parameter.dtype, torch.float32)
 
 
 def read_state(data: bytes) -> tuple[Progress, dict[str, Tensor]]:
@@ -170,3 +201,31 @@ def read_state(data: bytes) -> tuple[Progress, dict[str, Tensor]]:
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     return Progress.decode(header["__metadata__"]["progress"]), load(data)
+
+
+def _write_safetensors(named: Iterable[tuple[str, Tensor]], metadata: dict[str, str]) -> bytes:
+    """As ``safetensors.torch.save``, which makes three copies of all tensors; this makes one.
+
+    Source: the format in github.com/huggingface/safetensors, README. Wider numbers come first,
+    so that all lie aligned.
+    """
+    ordered = sorted(named, key=lambda item: (-item[1].element_size(), item[0]))
+    header: dict[str, object] = {"__metadata__": metadata}
+    end = 0
+    for name, tensor in ordered:
+        start, end = end, end + tensor.nbytes
+        header[name] = {
+            "dtype": _FORMATS[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    length = len(text).to_bytes(8, "little")
+    return b"".join([length, text, *(_raw(tensor) for _, tensor in ordered)])
+
+
+def _raw(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor, in place where they can be."""
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().data

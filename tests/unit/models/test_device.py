@@ -41,6 +41,8 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.backends.cudnn.deterministic = False
     torch.backends.cudnn.allow_tf32 = True
     torch.backends.cuda.enable_cudnn_sdp(enabled=True)
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = True
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = True
 
 
 @pytest.mark.usefixtures("restored")
@@ -52,6 +54,13 @@ def test_a_process_made_deterministic_refuses_what_is_not() -> None:
     assert torch.backends.cudnn.deterministic
     assert not torch.backends.cudnn.benchmark
     assert torch.get_float32_matmul_precision() == "highest"
+    assert not torch.backends.cudnn.allow_tf32
+    products = torch.backends.cuda.matmul
+    assert not products.allow_bf16_reduced_precision_reduction
+    assert not products.allow_fp16_reduced_precision_reduction
+    assert not products.allow_fp16_accumulation
+    assert not torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
 
 
 def test_every_address_has_random_numbers_of_its_own() -> None:

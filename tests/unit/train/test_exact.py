@@ -11,15 +11,13 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import NonFiniteError
 from orchestrator.train.exact import (
-    NUM_BUCKETS,
-    TARGET_BITS,
     Count,
     GradientSum,
-    Grid,
-    bucket_of,
     clip,
-    limit_bits,
 )
+from orchestrator.train.grid import NUM_BUCKETS, TARGET_BITS, Grid, bucket_of
+from orchestrator.train.mean import MeanGradients
+from orchestrator.train.units import limit_bits
 
 TENSORS = {"a": torch.zeros(3, 4), "b": torch.zeros(5)}
 COUNTS = {Count.LABEL_TOKENS: 3, Count.SAMPLES: 1, Count.TOKENS: 10}
@@ -141,8 +139,59 @@ def test_replicas_with_different_states_are_found_in_the_same_sum(prints: list[i
     assert reduced.has_drifted(len(prints)) == (len(set(prints)) > 1)
 
 
+def means(*values: float) -> MeanGradients:
+    """Gradients of one number each."""
+    units = [torch.tensor([round(value * 4)]) for value in values]
+    return MeanGradients(units, [torch.Size([1])] * len(values), [4.0] * len(values))
+
+
 def test_clipping_scales_all_tensors_by_one_factor_and_returns_the_norm_before() -> None:
-    pair = [torch.tensor([3.0]).double(), torch.tensor([4.0]).double()]
+    pair = means(3.0, 4.0)
+    assert clip(pair, max_norm=None) == 5.0
+    assert [float(each) for each in pair] == [3.0, 4.0]
     assert clip(pair, max_norm=1.0) == 5.0
     assert [float(each) for each in pair] == pytest.approx([0.6, 0.8])
-    assert clip(pair, max_norm=None) == pytest.approx(1.0)
+
+
+def test_a_short_gradient_is_not_stretched() -> None:
+    pair = means(3.0, 4.0)
+    assert clip(pair, max_norm=5.0) == 5.0
+    assert [float(each) for each in pair[0:2]] == [3.0, 4.0]
+
+
+def test_a_sum_that_no_reduction_finished_is_still_there() -> None:
+    total = GradientSum(TENSORS, fitted_grid(), num_micros=1)
+    total.mark(0)
+    total.take(gradients(0), loss=1.0, counts=COUNTS)
+    handed = total.payload(5)
+    expected = handed.clone()
+    handed.fill_(-1)
+    assert total.has(0)
+    assert torch.equal(total.payload(5), expected)
+
+
+def test_a_sum_too_large_to_be_kept_twice_begins_empty_in_other_memory() -> None:
+    total = GradientSum(TENSORS, fitted_grid(), num_micros=1, kept_bytes=0)
+
+    def share() -> torch.Tensor:
+        assert not total.has(0)
+        total.mark(0)
+        total.take(gradients(0), loss=1.0, counts=COUNTS)
+        return total.payload(5)
+
+    first = share()
+    expected = first.clone()
+    first.fill_(-1)
+    again = share()
+    # A reduction that failed may write to what it was given a while longer.
+    first.fill_(-2)
+    assert torch.equal(again, expected)
+    assert set(total.reduced(again).times_K) == {1}
+
+
+def test_culprits_of_a_share_that_was_given_away_are_found_anew() -> None:
+    total = GradientSum(TENSORS, fitted_grid(), num_micros=1, kept_bytes=0)
+    total.blame(0, gradients(0), ["x"])
+    total.payload(0)
+    assert not total.has(0)
+    assert total.culprits == []

@@ -131,12 +131,29 @@ def test_a_machine_has_one_class_as_long_as_its_threads_are_the_same() -> None:
         torch.set_num_threads(threads)
 
 
+def test_what_chooses_among_kernels_is_part_of_the_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = numeric_class(torch.device("cpu"))
+    assert {"attention", "products"} <= set(here)
+    monkeypatch.setenv("MKL_CBWR", "AVX2")
+    there = numeric_class(torch.device("cpu"))
+    assert there["products"] == f"{here['products']} MKL_CBWR=AVX2"
+    torch.backends.cuda.enable_flash_sdp(enabled=False)
+    try:
+        without = numeric_class(torch.device("cpu"))["attention"]
+    finally:
+        torch.backends.cuda.enable_flash_sdp(enabled=True)
+    assert here["attention"] == f"flash {without}"
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_is_named_with_its_libraries() -> None:
     device = numeric_class(torch.device("cuda"))["device"]
     assert "CUDA" in device
     assert "cuDNN" in device
+    assert "cuBLAS" in device
 
 
 @pytest.mark.parametrize(
