@@ -51,6 +51,17 @@ class Count(IntEnum):
     HASH_HIGH_SQUARED = 9
 
 
+ADDED = (
+    Count.LOSS,
+    Count.LABEL_TOKENS,
+    Count.SAMPLES,
+    Count.TOKENS,
+    Count.NON_FINITE,
+    Count.OUT_OF_RANGE,
+)
+"""What belongs to micro-batches; the rest is each rank's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """One exponent a tensor: a gradient is counted in units of ``2 ** -exponent``."""
@@ -201,11 +212,23 @@ class GradientSum:
         parts = self._units_E.cpu(), self._histogram_TB.reshape(-1), self._times_K, counts_C
         return torch.cat(parts)
 
-    def reduced(self, payload: Tensor) -> "ReducedSum":
-        """Read a reduced payload."""
+    def absorb(self, payload: Tensor) -> None:
+        """Add shares of the same round, on the same grid, that others have added up."""
+        units_E, histogram, times_K, counts_C = self._parts(payload)
+        self._units_E += units_E.to(self._units_E.device)
+        self._histogram_TB += histogram.reshape(-1, NUM_BUCKETS)
+        self._times_K += times_K
+        for count in ADDED:
+            self._counts[count] += int(counts_C[count])
+
+    def _parts(self, payload: Tensor) -> tuple[Tensor, ...]:
         num_buckets, num_micros = self._histogram_TB.numel(), len(self._times_K)
         sections = [sum(self._sizes), num_buckets, num_micros, len(Count)]
-        units_E, histogram, times_K, counts_C = torch.split(payload, sections)
+        return torch.split(payload, sections)
+
+    def reduced(self, payload: Tensor) -> "ReducedSum":
+        """Read a reduced payload."""
+        units_E, histogram, times_K, counts_C = self._parts(payload)
         return ReducedSum(
             units_T=list(torch.split(units_E, self._sizes)),
             shapes_T=self._shapes,

@@ -74,11 +74,13 @@ class Replica:
     Attributes:
         tensors: The trained tensors, in name order.
         progress: Where the training stands.
+        loads: How often the state was replaced as a whole.
     """
 
     def __init__(self, tensors: dict[str, Parameter], *, weight_decay: float) -> None:
         self.tensors = dict(sorted(tensors.items()))
         self.progress = Progress.start(len(self.tensors))
+        self.loads = 0
         # One tensor after the other: the fused and grouped variants add in other orders.
         self._optimizer = torch.optim.AdamW(
             self.tensors.values(), lr=0.0, weight_decay=weight_decay, foreach=False, fused=False
@@ -151,6 +153,7 @@ class Replica:
                 "Use the model and lora section that the run began with, or a new name",
             )
         self.progress = progress
+        self.loads += 1
         for name, parameter in self.tensors.items():
             with torch.no_grad():
                 parameter.copy_(tensors[f"weights/{name}"])
