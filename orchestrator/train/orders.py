@@ -163,6 +163,8 @@ class OrderGiver:
     def _beat(self) -> None:
         while not self._closing.wait(self._groups.bounds.beat_s):
             with self._lock:
+                if self._lost is not None:
+                    return
                 try:
                     with losses_found("train.orders"):
                         self._send(b"", b"")
