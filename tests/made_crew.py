@@ -20,7 +20,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch.distributed.device_mesh import DeviceMesh
 
 from orchestrator.config.job import Job
 from orchestrator.data.micro_batch import Fault, MicroBatch
@@ -222,13 +221,12 @@ def live(scenario: Scenario, rank: int, port: int, stories: Any) -> None:
 
 def _live(scenario: Scenario, story: Story, port: int) -> None:
     job, rank = Job.model_validate_json(scenario.job_json), story.rank
-    groups, mesh = None, None
+    groups = None
     if scenario.size:
         store = dist.TCPStore("127.0.0.1", port)
         dist.init_process_group("gloo", store=store, rank=rank, world_size=scenario.size)
         groups = CrewGroups.open(CPU, scenario.bounds)
-        mesh = DeviceMesh.from_group(groups.gather, "cpu")
-    learner = VisionLanguageLearner.load(job, CPU, mesh)
+    learner = VisionLanguageLearner.load(job, CPU, groups and groups.mesh)
     replica = Replica(trained_tensors(learner.model), weight_decay=0.1)
     notes, lockstep = Notes(), LockstepLearner(learner)
     source = Source(MadeBatches(learner.info, _trouble(scenario, story, replica)), notes)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
 
 from orchestrator.errors import FaultError
 
@@ -57,7 +58,7 @@ class CrewGroups:
     """Gloo: the leader's orders and nothing else."""
     work: dist.ProcessGroup
     """Gloo: what is agreed and added up, on the CPU."""
-    gather: dist.ProcessGroup
+    mesh: DeviceMesh
     """Gloo on the CPU, NCCL on GPUs: the blocks of the sharded base."""
     bounds: Bounds
     rank: int
@@ -73,7 +74,19 @@ class CrewGroups:
         gather = work
         if device.type == "cuda":
             gather = dist.new_group(backend="nccl", timeout=work_timeout)
-        return cls(orders, work, gather, bounds, dist.get_rank(), dist.get_world_size())
+        mesh = DeviceMesh.from_group(gather, device.type)
+        return cls(orders, work, mesh, bounds, dist.get_rank(), dist.get_world_size())
+
+    def tell_all(self, value: Any) -> list[Any]:  # noqa: ANN401 - plain values
+        """Everybody's value, by rank; all members call it with theirs."""
+        content = json.dumps(value).encode()
+        longest = torch.tensor([len(content)])
+        dist.all_reduce(longest, dist.ReduceOp.MAX, group=self.work)
+        # Spaces, which JSON does not mind, so that all are of one length.
+        own = torch.tensor(list(content.ljust(int(longest))), dtype=torch.uint8)
+        found = [torch.empty_like(own) for _ in range(self.size)]
+        dist.all_gather(found, own, group=self.work)
+        return [json.loads(one.numpy().tobytes()) for one in found]
 
 
 @contextmanager

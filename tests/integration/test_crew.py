@@ -89,7 +89,7 @@ def test_a_neighbours_state_reaches_the_followers(job_json: str, alone: Story) -
     assert alone.state
     # The leader rests for longer than its followers would wait for a sign of life.
     scenario = Scenario(
-        job_json, size=2, start=alone.state, idle_s=3.0, bounds=Bounds(order_s=1.5)
+        job_json, size=2, start=alone.state, idle_s=6.0, bounds=Bounds(order_s=3.0)
     )
     stories = run_crew(scenario)
     assert [story.error for story in stories] == ["", ""]
@@ -126,10 +126,10 @@ def test_the_leader_knows_the_culprits_of_all(job_json: str) -> None:
 @pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize("what", ["killed", "frozen"])
 def test_who_is_left_of_a_crew_ends_within_a_bound(job_json: str, rank: int, what: str) -> None:
-    bounds = Bounds(order_s=3.0, work_s=3.0)
+    bounds = Bounds(order_s=6.0, work_s=6.0)
     scenario = Scenario(job_json, size=2, bounds=bounds, trouble=(rank, what))  # type: ignore[arg-type]
     (left,) = run_crew(scenario)
     assert left.rank == 1 - rank
     assert left.error.startswith("FaultError")
     assert "a worker of this cell is gone or silent" in left.error
-    assert left.wait_s < (2.0 if what == "killed" else 6.0)
+    assert left.wait_s < (4.0 if what == "killed" else 12.0)
