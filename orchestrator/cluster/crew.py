@@ -4,6 +4,8 @@ Ray Train starts, watches and restarts them as one: if one dies, all of the cell
 while the other cells go on.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import ray
@@ -14,7 +16,13 @@ from ray.train.collective import broadcast_from_rank_zero
 # As torch.distributed has it, which does not say so.
 from torch._C._distributed_c10d import TCPStore
 
+from orchestrator.train.crew import Alone, Crew, Source
+from orchestrator.train.leader import Leader, follow
+from orchestrator.train.learner import VisionLanguageLearner
+from orchestrator.train.lockstep import LockstepLearner
+from orchestrator.train.member import Member
 from orchestrator.train.orders import LEADER, CrewGroups, losses_found
+from orchestrator.train.state import Replica
 
 MEETING_S = 120.0
 """The longest that a cell's workers wait for each other as they start."""
@@ -35,6 +43,42 @@ def join_crew(device: torch.device) -> CrewGroups | None:
             # Ray's own trainer for torch has done it; a plain one does not.
             _connect(rank, size)
         return CrewGroups.open(device)
+
+
+def kinds_of(groups: CrewGroups | None, own: dict[str, str]) -> list[dict[str, str]]:
+    """The numeric classes of a cell's machines, each once."""
+    kinds = [own] if groups is None else groups.tell_all(own)
+    return [kind for place, kind in enumerate(kinds) if kind not in kinds[:place]]
+
+
+@contextmanager
+def crew_of(
+    groups: CrewGroups | None,
+    replica: Replica,
+    learner: VisionLanguageLearner,
+    source: Source,
+) -> Iterator[Crew | None]:
+    """Take this worker's part in its cell.
+
+    Gives what the loop computes with, to a worker that is alone or leads. A follower does all
+    that it is told before it gets None: there is nothing left for it to do.
+
+    Raises:
+        FaultError: A follower's leader is gone.
+    """
+    if groups is None:
+        yield Alone(replica, learner, source)
+        return
+    member = Member(groups, replica, LockstepLearner(learner), source)
+    if groups.rank != LEADER:
+        follow(member)
+        yield None
+        return
+    leader = Leader(member)
+    try:
+        yield leader
+    finally:
+        leader.close()
 
 
 def _connect(rank: int, size: int) -> None:
