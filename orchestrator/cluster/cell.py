@@ -41,6 +41,8 @@ class CellShape:
     gpu: bool
     others: dict[str, float]
     """By Ray's names."""
+    workers: int = 1
+    """Of one cell: they share the frozen base."""
 
 
 @dataclass(frozen=True, slots=True)

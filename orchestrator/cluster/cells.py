@@ -169,7 +169,7 @@ def _trainer(spec: CellSpec, shape: CellShape) -> Any:  # noqa: ANN401 - Ray shi
         train_loop_config={"spec": spec},
         backend_config=CellBackend(),
         scaling_config=ScalingConfig(
-            num_workers=1, use_gpu=shape.gpu, resources_per_worker=resources
+            num_workers=shape.workers, use_gpu=shape.gpu, resources_per_worker=resources
         ),
         run_config=RunConfig(
             name=f"cell{spec.cell}",

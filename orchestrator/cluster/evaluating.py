@@ -20,9 +20,9 @@ from orchestrator.models.lora import trained_tensors
 from orchestrator.storage import Store
 from orchestrator.train.background import STATE
 from orchestrator.train.checkpoint import latest_checkpoint
+from orchestrator.train.crew import score_units
 from orchestrator.train.exact import LOSS_EXPONENT
 from orchestrator.train.learner import VisionLanguageLearner
-from orchestrator.train.loop import score_units
 from orchestrator.train.state import Replica
 
 IN_FLIGHT = 2

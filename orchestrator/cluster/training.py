@@ -148,7 +148,7 @@ def _leased(store: Store) -> Iterator[Lease]:
 def _fleet(prepared: Prepared, lease: Lease) -> Iterator[tuple[Any, CellProcess]]:
     """The actors and cells of one training; gives the journal's handle and the cells."""
     job = prepared.job
-    least, most = job.scale.workers
+    least, most = job.scale.cells
     secret = secrets.token_hex(32)
     # Nobody else's names: several trainings may share a cluster.
     names = {role: f"{role}-{secrets.token_hex(8)}" for role in ("journal", "handout")}
@@ -203,7 +203,12 @@ def _fleet(prepared: Prepared, lease: Lease) -> Iterator[tuple[Any, CellProcess]
 def _shape(job: Job) -> CellShape:
     wants = job.scale.gpu
     gpu = ray.cluster_resources().get("GPU", 0) > 0 if wants == "auto" else wants
-    return CellShape(cpus=job.scale.cpus_per_worker, gpu=gpu, others=job.scale.resources)
+    return CellShape(
+        cpus=job.scale.cpus_per_worker,
+        gpu=gpu,
+        others=job.scale.resources,
+        workers=job.scale.workers_per_cell,
+    )
 
 
 def _follow(story: "_Story", lease: Lease, recorder: Recorder, watch: Watch) -> Outcome:

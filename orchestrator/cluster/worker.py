@@ -6,12 +6,13 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ray
 
 from orchestrator.cluster.attendant import Attendant
 from orchestrator.cluster.cell import CellSpec, find_actor
+from orchestrator.cluster.crew import crew_of, join_crew, kinds_of
 from orchestrator.cluster.handout import HandOutClient
 from orchestrator.cluster.journal import Failure
 from orchestrator.cluster.lookahead import LookAhead
@@ -34,7 +35,8 @@ from orchestrator.train.checkpoint import (
     latest_checkpoint,
     write_checkpoint,
 )
-from orchestrator.train.contracts import Deal, Departures, Membership, Wishes
+from orchestrator.train.contracts import Crew, Deal, Departures, Membership, Wishes
+from orchestrator.train.crew import Source
 from orchestrator.train.learner import VisionLanguageLearner
 from orchestrator.train.loop import Loop
 from orchestrator.train.numeric import numeric_class
@@ -67,52 +69,92 @@ def run_cell(spec: CellSpec) -> None:
 
 def _train(spec: CellSpec) -> None:
     job = Job.model_validate_json(spec.job_json)
-    store = spec.lease.store
     device = pick_device(job.scale.gpu)
-    learner = VisionLanguageLearner.load(job, device)
-    process = Process(ray.get_runtime_context().get_node_id(), os.getpid())
-    _tell(spec, "admit", spec.cell, process, numeric_class(device))
+    groups = join_crew(device)
+    learner = VisionLanguageLearner.load(job, device, groups.mesh if groups else None)
+    kinds = kinds_of(groups, numeric_class(device))
     replica = Replica(trained_tensors(learner.model), weight_decay=job.train.weight_decay)
-    checkpoint, torn = _newest_checkpoint(store)
     reporter = Reporter(spec)
-    for what in nondeterminism(device):
-        reporter.record("nondeterministic", what=what)
-    for damaged in torn:
-        reporter.record("checkpoint_failed", step=damaged.step, reason=damaged.reason)
-    if checkpoint is not None:
-        replica.load_bytes(checkpoint.files[STATE])
-    checkpoints = BackgroundCheckpoints(
-        store, job.train.keep_checkpoints, spec.lease.check, reporter.record
-    )
-    peers = CellPeers(
-        replica,
-        CellSeat(
+    batches = Batches(HandOutClient(find_actor(spec.handout)), spec.left_out)
+    with crew_of(groups, replica, learner, Source(batches, reporter)) as crew:
+        if crew is None:
+            return
+        for kind in kinds:
+            _tell(spec, "admit", spec.cell, _this_process(), kind)
+        for what in nondeterminism(device):
+            reporter.record("nondeterministic", what=what)
+        end = _Seat(spec, job, replica, reporter, batches).take(crew)
+    if end == "done":
+        _write_result(spec, spec.lease.store, learner, replica, reporter)
+
+
+def _this_process() -> Process:
+    return Process(ray.get_runtime_context().get_node_id(), os.getpid())
+
+
+@dataclass(frozen=True)
+class _Seat:
+    """A cell's place among the others, and all that it takes to keep it."""
+
+    spec: CellSpec
+    job: Job
+    replica: Replica
+    reporter: "Reporter"
+    batches: "Batches"
+
+    def take(self, crew: Crew) -> Literal["done", "left"]:
+        """Train with the others until all is done, or this cell is let go."""
+        self._load_checkpoint()
+        train = self.job.train
+        checkpoints = BackgroundCheckpoints(
+            self.spec.lease.store,
+            train.keep_checkpoints,
+            self.spec.lease.check,
+            self.reporter.record,
+        )
+        peers = self._peers()
+        attendant = Attendant(
+            self.reporter.attend,
+            self.replica,
+            checkpoints,
+            waiting_since_s=lambda: peers.waiting_since_s,
+        )
+        observer = Observer(
+            self.reporter,
+            checkpoints,
+            attendant,
+            every_steps=train.checkpoint_every_steps,
+            min_workers=self.job.scale.cells[0],
+        )
+        loop = Loop(self.replica, train, self.spec.terms, self.batches, crew, peers, observer)
+        end = loop.run()
+        peers.leave()
+        attendant.close()
+        checkpoints.close()
+        return end
+
+    def _load_checkpoint(self) -> None:
+        checkpoint, torn = _newest_checkpoint(self.spec.lease.store)
+        for damaged in torn:
+            self.reporter.record("checkpoint_failed", step=damaged.step, reason=damaged.reason)
+        if checkpoint is not None:
+            self.replica.load_bytes(checkpoint.files[STATE])
+
+    def _peers(self) -> CellPeers:
+        spec, reporter = self.spec, self.reporter
+        seat = CellSeat(
             cell=spec.cell,
             host=ray.util.get_node_ip_address(),
             lighthouse=_tell(spec, "lighthouse"),
             token=spec.token,
-            min_workers=job.scale.workers[0],
-        ),
-        watch=lambda quorum_id, cells: reporter.quorum(quorum_id, cells, replica),
-        goes_on=lambda: _tell(spec, "outcome") is None,
-    )
-    attendant = Attendant(
-        reporter.attend, replica, checkpoints, waiting_since_s=lambda: peers.waiting_since_s
-    )
-    observer = Observer(
-        reporter,
-        checkpoints,
-        attendant,
-        every_steps=job.train.checkpoint_every_steps,
-        min_workers=job.scale.workers[0],
-    )
-    batches = Batches(HandOutClient(find_actor(spec.handout)), spec.left_out)
-    end = Loop(replica, job.train, spec.terms, batches, learner, peers, observer).run()
-    peers.leave()
-    attendant.close()
-    checkpoints.close()
-    if end == "done":
-        _write_result(spec, store, learner, replica, reporter)
+            min_workers=self.job.scale.cells[0],
+        )
+        return CellPeers(
+            self.replica,
+            seat,
+            watch=lambda number, cells: reporter.quorum(number, cells, self.replica),
+            goes_on=lambda: _tell(spec, "outcome") is None,
+        )
 
 
 def _newest_checkpoint(store: Store) -> tuple[Checkpoint | None, tuple[TornCheckpoint, ...]]:

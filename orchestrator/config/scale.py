@@ -16,6 +16,10 @@ class ScaleConfig(Section):
     workers: WorkerRange = (1, 1)
     """The least and the most workers: training runs whenever the least are there."""
 
+    workers_per_cell: PositiveInt = 1
+    """Workers that share one copy of the frozen base, each holding a part of it: for a base
+    that one GPU cannot hold. They live and die together. Weights do not depend on it."""
+
     gpu: Literal["auto"] | bool = "auto"
     """Whether a worker needs a GPU; auto takes one where the cluster has any."""
 
@@ -36,4 +40,15 @@ class ScaleConfig(Section):
         least, most = self.workers
         if least > most:
             raise ValueError(f"workers: the least ({least}) is above the most ({most})")
+        if least % self.workers_per_cell or most % self.workers_per_cell:
+            raise ValueError(
+                f"workers: {least} and {most} have to be multiples of workers_per_cell "
+                f"({self.workers_per_cell})"
+            )
         return self
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """The least and the most cells."""
+        least, most = self.workers
+        return least // self.workers_per_cell, most // self.workers_per_cell

@@ -142,6 +142,12 @@ def _label_logits(model: PeftModel, layout: Layout, images: ModelOutput | None) 
     return logits_TV.to(torch.promote_types(logits_TV.dtype, torch.float32))
 
 
+def count_chunks(grids_I3: Ints, chunk_patches: int = CHUNK_PATCHES) -> int:
+    """How often ``encode_images`` runs the vision tower for these images."""
+    none_PD = np.empty((0, 0), np.uint8)
+    return sum(1 for _ in _chunks(none_PD, grids_I3, chunk_patches))
+
+
 def _chunks(
     patches_PD: Pixels, grids_I3: Ints, chunk_patches: int
 ) -> Iterator[tuple[Pixels, Ints]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForImageTextToText,
     AutoTokenizer,
     PreTrainedModel,
@@ -39,6 +40,33 @@ def load_base(
             path,
             "Fetch the model's files again",
         )
+    return _freeze(model, path).to(device)
+
+
+def outline_base(path: str, dtype: torch.dtype, revision: str | None = None) -> PreTrainedModel:
+    """As ``load_base``, but with no weights and no memory for them: all on the device "meta".
+
+    Args:
+        path: A folder or a hub id.
+        dtype: Number format of its weights.
+        revision: Branch, tag or commit of a hub id.
+
+    Raises:
+        ModelError: It cannot be read, or is of no family we know.
+    """
+    find_family(read_model_type(path, revision), where=path)
+    try:
+        config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
+        with torch.device("meta"):
+            model = AutoModelForImageTextToText.from_config(
+                config, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False
+            )
+    except (OSError, ValueError) as error:
+        raise unreadable("configuration", path, error) from error
+    return _freeze(model, path)
+
+
+def _freeze(model: PreTrainedModel, path: str) -> PreTrainedModel:
     if getattr(model.config.text_config, "use_sliding_window", False):
         raise ModelError(
             "its language model attends through a sliding window, which packing does not know",
@@ -47,7 +75,7 @@ def load_base(
         )
     attend_within_samples(model)
     model.requires_grad_(requires_grad=False)
-    return model.eval().to(device)
+    return model.eval()
 
 
 def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:

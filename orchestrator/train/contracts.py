@@ -11,6 +11,8 @@ from torch import Tensor
 
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.plan.steps import Part, StepPlan
+from orchestrator.train.exact import GradientSum, Grid
+from orchestrator.train.mean import MeanGradients
 from orchestrator.train.state import Replica
 
 Deal = Callable[[StepPlan], Sequence[int]]
@@ -117,6 +119,39 @@ class Learner(Protocol):
         ...
 
     def score(self, batch: MicroBatch) -> Score: ...
+
+
+class Crew(Protocol):
+    """Whoever computes a cell's micro-batches. The loop calls it, and knows not how many it is.
+
+    Must not change what comes out by how many it is, nor by what it was asked before.
+    """
+
+    def compute(self, plan: StepPlan, micros: Sequence[int], total: GradientSum) -> None:
+        """Add the gradients of these micro-batches, each once.
+
+        Asked for all that it has to do at once, a crew can share it out; one by one it cannot.
+
+        Raises:
+            FaultError: A worker of the cell was lost.
+        """
+        ...
+
+    def score(self, plan: StepPlan, micros: Sequence[int]) -> Tensor:
+        """Score held-out micro-batches, int64 of shape [M, 4], as ``train.crew.score_units``.
+
+        Raises:
+            FaultError: A worker of the cell was lost.
+        """
+        ...
+
+    def apply(self, gradients_T: MeanGradients, *, learning_rate: float, grid: Grid) -> None:
+        """Take the optimizer step, as ``Replica.apply``, wherever the trained state is held.
+
+        Raises:
+            FaultError: A worker of the cell was lost.
+        """
+        ...
 
 
 class Observer(Protocol):

@@ -61,6 +61,16 @@ class Count(IntEnum):
 
 WISHES = (Count.LEAVING, Count.LEAVING_RANKS, Count.SAVING)
 
+ADDED = (
+    Count.LOSS,
+    Count.LABEL_TOKENS,
+    Count.SAMPLES,
+    Count.TOKENS,
+    Count.NON_FINITE,
+    Count.OUT_OF_RANGE,
+)
+"""What belongs to micro-batches; the rest is each rank's own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
@@ -214,6 +224,16 @@ class GradientSum:
             payload[:num_units].copy_(self._buffer[:num_units])
         payload[num_units:].copy_(tail)
         return payload
+
+    def absorb(self, payload: Tensor) -> None:
+        """Add shares of the same round, on the same grid, that others have added up."""
+        units_E, histogram, times_K, counts_C = torch.split(payload, self._sections)
+        self._take_back()
+        self._buffer[: self._sections[0]] += units_E.to(self._device)
+        self._histogram_TB += histogram.reshape(-1, NUM_BUCKETS)
+        self._times_K += times_K
+        for count in ADDED:
+            self._counts[count] += int(counts_C[count])
 
     def reduced(self, payload: Tensor) -> "ReducedSum":
         """Read a reduced payload. Its units stay where they are."""

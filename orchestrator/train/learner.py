@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from peft import PeftModel
+from torch.distributed.device_mesh import DeviceMesh
 
 from orchestrator.config.job import Job
 from orchestrator.data.micro_batch import MicroBatch
@@ -12,9 +13,10 @@ from orchestrator.models.device import make_deterministic, resolve_dtype, seed_m
 from orchestrator.models.family import ModelInfo
 from orchestrator.models.forward import encode_images, predict_correct, summed_loss
 from orchestrator.models.layout import Layout, lay_out
-from orchestrator.models.loading import load_base
+from orchestrator.models.loading import load_base, outline_base
 from orchestrator.models.lora import add_lora, recompute_activations, set_training
 from orchestrator.models.processor import read_model_info
+from orchestrator.models.sharding import LOADER, shard_base
 from orchestrator.train.contracts import Score
 
 
@@ -28,8 +30,16 @@ class VisionLanguageLearner:
     seed: int
 
     @classmethod
-    def load(cls, job: Job, device: torch.device) -> "VisionLanguageLearner":
+    def load(
+        cls, job: Job, device: torch.device, mesh: DeviceMesh | None = None
+    ) -> "VisionLanguageLearner":
         """Load the job's base model and put the job's adapter on it.
+
+        Args:
+            job: What to load.
+            device: Where it shall live.
+            mesh: The crew over which the base is sharded, of which one member alone reads it;
+                None where this process holds all of it.
 
         Raises:
             ModelError: The model cannot be read, or is of no family we know.
@@ -37,8 +47,17 @@ class VisionLanguageLearner:
         make_deterministic(job.scale.cpus_per_worker)
         info = read_model_info(job.model.path, job.images, job.model.revision)
         dtype = resolve_dtype(job.model.dtype, device)
-        base = load_base(job.model.path, device, dtype, job.model.revision)
+        path, revision = job.model.path, job.model.revision
+        if mesh is None:
+            base = load_base(path, device, dtype, revision)
+        elif mesh.get_local_rank() == LOADER:
+            # On the CPU: a GPU that can hold all of it needs no crew.
+            base = load_base(path, torch.device("cpu"), dtype, revision)
+        else:
+            base = outline_base(path, dtype, revision)
         model = add_lora(base, job.lora, job.train.seed)
+        if mesh is not None:
+            shard_base(model, mesh)
         if job.train.recompute:
             recompute_activations(model)
         return cls(model, info, device, job.train.seed)

@@ -8,23 +8,18 @@ micro-batch: those that nobody had are shared out among all present, computed, a
 made again. What a rank has computed of a round it keeps until the round is over.
 """
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
-import torch
-from torch import Tensor
-
 from orchestrator.config.train import TrainConfig
-from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.errors import JobError, NonFiniteError
 from orchestrator.plan.steps import StepPlan
 from orchestrator.train.contracts import (
     Batches,
+    Crew,
     Departures,
-    Learner,
     Membership,
     Observer,
     Peers,
@@ -48,7 +43,7 @@ class Loop:
     config: TrainConfig
     terms: Terms
     batches: Batches
-    learner: Learner
+    crew: Crew
     peers: Peers
     observer: Observer
     _present: Membership | None = None
@@ -63,6 +58,7 @@ class Loop:
 
         Raises:
             NonFiniteError: A gradient or loss is NaN or infinite.
+            FaultError: A worker of this cell was lost.
             JobError: Replicas with different states took part in one round.
         """
         while (work := self._under_way()) is not None:
@@ -107,46 +103,25 @@ class Loop:
         return hand_of(plan, self._present)
 
     def _compute(self, work: Work) -> None:
-        if work.todo:
-            todo = tuple(work.todo)
-            self.batches.expect(work.part, work.plan.step, lambda _: todo)
-        for place, micro in enumerate(work.todo):
-            if place == len(work.todo) - 1:
-                self._expect_next(work)
-            match work.share:
-                case GradientSum() as total:
-                    self._take(total, work.plan, micro)
-                case EvalSum() as scores:
-                    batch = self.batches.fetch("eval", work.plan, micro)
-                    if batch.faults:
-                        self.observer.empty_slots("eval", batch)
-                    scores.take(micro, score_units(self.learner, batch))
-                case share:
-                    assert_never(share)
-        work.todo = []
+        todo, work.todo = work.todo, []
+        if not todo:
+            return
+        self.batches.expect(work.part, work.plan.step, lambda _: todo)
+        self._expect_next(work)
+        match work.share:
+            case GradientSum() as total:
+                self.crew.compute(work.plan, todo, total)
+            case EvalSum() as scores:
+                for micro, units in zip(todo, self.crew.score(work.plan, todo), strict=True):
+                    scores.take(micro, units)
+            case share:
+                assert_never(share)
 
     def _expect_next(self, work: Work) -> None:
         """Have fetched what this rank will want when this round is over, if nothing happens."""
         step = work.plan.step + 1
         if work.part == "train" and step < self.terms.num_steps:
             self.batches.expect("train", step, self._hand)
-
-    def _take(self, total: GradientSum, plan: StepPlan, micro: int) -> None:
-        batch = self.batches.fetch("train", plan, micro)
-        if batch.faults:
-            self.observer.empty_slots("train", batch)
-        total.mark(micro)
-        if not batch.samples:
-            return
-        loss = self.learner.backward(batch)
-        gradients_T = take_gradients(self.replica)
-        counts = {
-            Count.LABEL_TOKENS: batch.label_tokens,
-            Count.SAMPLES: len(batch.samples),
-            Count.TOKENS: plan.micros[micro].tokens,
-        }
-        if not total.take(gradients_T, loss, counts):
-            total.blame(micro, gradients_T, batch.ids)
 
     def _add_up(self, work: Work, membership: Membership) -> bool:
         """Make the sum and draw the consequence; whether the round was committed."""
@@ -245,7 +220,7 @@ class Loop:
         )
         if not self.peers.commit():
             return False
-        self.replica.apply(gradients_T, learning_rate=rate, grid=reduced.next_grid)
+        self.crew.apply(gradients_T, learning_rate=rate, grid=reduced.next_grid)
         self.observer.record(
             "step",
             step=self.replica.progress.step,
@@ -291,33 +266,3 @@ class Loop:
             samples=sums.samples,
         )
         return True
-
-
-def take_gradients(replica: Replica) -> list[Tensor]:
-    """Take the gradients out of ``.grad``, in name order; zeros where none arrived."""
-    gradients_T = [
-        torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        for parameter in replica.tensors.values()
-    ]
-    for parameter in replica.tensors.values():
-        parameter.grad = None
-    return gradients_T
-
-
-def score_units(learner: Learner, batch: MicroBatch) -> Tensor:
-    """Score a micro-batch as integers that add up in any order: int64 of shape [4].
-
-    Raises:
-        NonFiniteError: The loss is NaN or infinite.
-    """
-    if not batch.samples:
-        return torch.zeros(4, dtype=torch.int64)
-    score = learner.score(batch)
-    if not math.isfinite(score.loss):
-        raise NonFiniteError(
-            f"NaN or infinity in the held-out loss, from samples {', '.join(batch.ids)}",
-            "eval",
-            "Lower train.learning_rate, or look at these samples",
-        )
-    loss_units = round(score.loss * (1 << LOSS_EXPONENT))
-    return torch.tensor([loss_units, score.label_tokens, score.samples, score.correct])

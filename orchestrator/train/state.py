@@ -83,11 +83,13 @@ class Replica:
     Attributes:
         tensors: The trained tensors, in name order.
         progress: Where the training stands.
+        loads: How often the state was replaced as a whole.
     """
 
     def __init__(self, tensors: dict[str, Parameter], *, weight_decay: float) -> None:
         self.tensors = dict(sorted(tensors.items()))
         self.progress = Progress.start(len(self.tensors))
+        self.loads = 0
         self._changing = threading.Lock()
         self._weight_decay = weight_decay
         self._moments = {
@@ -183,6 +185,7 @@ class Replica:
             )
         with self._changing, torch.no_grad():
             self.progress = progress
+            self.loads += 1
             for name, parameter in self.tensors.items():
                 parameter.copy_(tensors[f"weights/{name}"])
                 for moment, kind in zip(

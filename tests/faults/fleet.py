@@ -29,6 +29,7 @@ from orchestrator.storage import Store
 from orchestrator.train.background import STATE, BackgroundCheckpoints
 from orchestrator.train.checkpoint import latest_checkpoint
 from orchestrator.train.contracts import Departures, Membership, Wishes
+from orchestrator.train.crew import Alone, Source
 from orchestrator.train.loop import Loop
 from orchestrator.train.rounds import Terms
 from orchestrator.train.state import Replica
@@ -213,7 +214,8 @@ def live(orders: Orders) -> None:
     learner = ActingLearner(replica.tensors, actor=actor)
     batches = PlannedBatches(plan=PLAN)
     acting = ActingPeers(peers, actor)
-    end = Loop(replica, CONFIG, TERMS, batches, learner, acting, diary).run()
+    crew = Alone(replica, learner, Source(batches, diary))
+    end = Loop(replica, CONFIG, TERMS, batches, crew, acting, diary).run()
     peers.leave()
     checkpoints.close()
     diary.record(end, sha256=replica.weights_sha256(), step=replica.progress.step)

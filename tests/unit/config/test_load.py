@@ -27,6 +27,12 @@ def test_three_lines_make_a_job_and_the_rest_has_defaults(write_job: WriteJob) -
     assert job.data.eval is None
 
 
+def test_workers_are_counted_over_all_cells(write_job: WriteJob) -> None:
+    assert load_job(write_job("scale: {workers: [2, 5]}")).scale.cells == (2, 5)
+    crews = write_job("scale: {workers: [2, 6], workers_per_cell: 2}")
+    assert load_job(crews).scale.cells == (1, 3)
+
+
 @pytest.mark.parametrize(
     ("extra", "line"),
     [
@@ -59,6 +65,10 @@ def test_three_lines_make_a_job_and_the_rest_has_defaults(write_job: WriteJob) -
         ),
         ("scale: {workers: [0, 3]}", "scale.workers.0: input should be greater than 0, got 0"),
         ("scale: {workers: [3, 1]}", "scale: workers: the least (3) is above the most (1)"),
+        (
+            "scale: {workers: [1, 4], workers_per_cell: 2}",
+            "scale: workers: 1 and 4 have to be multiples of workers_per_cell (2)",
+        ),
         (
             "images: {max_pixels: 100}",
             "images: min_pixels (3136) is above max_pixels (100)",

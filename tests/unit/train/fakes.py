@@ -23,6 +23,7 @@ from orchestrator.config.train import TrainConfig
 from orchestrator.data.micro_batch import Fault, MicroBatch
 from orchestrator.plan.steps import Address, Part, Plan, StepPlan
 from orchestrator.train.contracts import Deal, Departures, Membership, Score, Wishes
+from orchestrator.train.crew import Alone, Source
 from orchestrator.train.loop import Loop
 from orchestrator.train.rounds import Terms
 from orchestrator.train.state import Replica
@@ -393,7 +394,7 @@ class Training:
             self.config,
             self.terms,
             self.batches,
-            cell.learner,
+            Alone(cell.replica, cell.learner, Source(self.batches, cell.notes)),
             peers,
             cell.notes,
         )

@@ -14,7 +14,8 @@ from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.errors import JobError, NonFiniteError
 from orchestrator.plan.steps import Address
 from orchestrator.train.contracts import Departures, Score, Wishes
-from orchestrator.train.loop import TWICE, score_units
+from orchestrator.train.crew import score_units
+from orchestrator.train.loop import TWICE
 from orchestrator.train.schedule import learning_rate
 from orchestrator.train.state import EvalSums
 from tests.unit.train.fakes import (
