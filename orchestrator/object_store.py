@@ -3,28 +3,42 @@
 Left to themselves, s3fs and botocore try 25 times between them, and wait without end for a
 server that takes a connection and then stands still: a put asks for leave to send its body
 ("100-continue"), and that answer has no time limit. Nor is ``isfile`` asked here: it takes a
-server that does not answer for an object that does not exist.
-
-Bounds on what a caller waits, where the other side has gone or stands still:
-
-* reading and listing: ``SILENCE_S`` without a byte, ``TRIES`` times;
-* writing: ``PUT_S``, and beyond the first megabytes a second for each ``SLOWEST_BYTES``.
+server that does not answer for an object that does not exist. ``Bounds`` says how long a
+caller waits.
 """
 
 import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-CONNECT_S: Final = 5.0
-SILENCE_S: Final = 10.0
-TRIES: Final = 3
-PUT_S: Final = 20.0
-SLOWEST_BYTES: Final = 1 << 20
-"""Bytes a second below which an upload counts as standing still."""
 ONE_PUT_BYTES: Final = 5 << 30
 """S3's limit for an object sent in one request. What is sent so is there whole or not at all,
 and leaves no parts behind when it is interrupted."""
 _S3: Final = ("s3", "s3a")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """How long a caller waits where the other side has gone or stands still."""
+
+    connect_s: float = 5.0
+    silence_s: float = 10.0
+    """Without a byte of an answer, for each try."""
+    tries: int = 3
+    """Of what may be tried again unseen; all else is tried once."""
+    put_s: float = 20.0
+    """For a small object to be sent and answered for, all tries together."""
+    slowest_bytes: int = 1 << 20
+    """Bytes a second that a large one may take longer for."""
+
+    @property
+    def reading_s(self) -> float:
+        """For a read or a listing, with the pauses between tries."""
+        return (self.silence_s + 1) * self.tries
+
+    def putting_s(self, num_bytes: int) -> float:
+        """For a put of so many bytes."""
+        return self.put_s + num_bytes / self.slowest_bytes
 
 
 class Stamp(NamedTuple):
@@ -49,6 +63,7 @@ class RemotePlace:
     filesystem: Any
     root: str
     once: Any = None
+    bounds: Bounds = Bounds()
     next_part: dict[str, int] = field(default_factory=dict)
     in_doubt: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Logs whose last append failed without a word: its number, and the hash of its lines."""
@@ -57,12 +72,12 @@ class RemotePlace:
         return bytes(self.filesystem.cat_file(self._path(name)))
 
     def write(self, name: str, data: bytes, /) -> None:
-        _put(self.filesystem, self._path(name), data)
+        self._put(self.filesystem, self._path(name), data)
 
     def create(self, name: str, data: bytes, /) -> bool:
         # A conditional put on S3 (If-None-Match) and GCS (generation 0): s3fs and gcsfs 2026.
         try:
-            _put(self.once or self.filesystem, self._path(name), data, mode="create")
+            self._put(self.once or self.filesystem, self._path(name), data, mode="create")
         except FileExistsError:
             return False
         except OSError:
@@ -75,14 +90,18 @@ class RemotePlace:
 
     def append(self, name: str, data: bytes, /) -> None:
         """Add a part. After an error, the same lines again are written once and not twice."""
-        doubt = self.in_doubt.get(name)
-        if doubt and doubt[1] == _digest(data) and self._holds(name, doubt[0], data):
-            self._appended(name, doubt[0])
-            return
-        number = self.next_part.get(name, 0) or self._num_parts(name)
+        doubted, digest = self.in_doubt.get(name, (-1, ""))
+        if digest == _digest(data):
+            # The same number, however late the first put may still arrive: it or this one.
+            number = doubted
+        else:
+            number, doubted = self.next_part.get(name, 0) or self._num_parts(name), -1
         while not self._append_at(name, number, data):
+            if number == doubted and self._holds(name, number, data):
+                break
             number = max(number + 1, self._num_parts(name))
-        self._appended(name, number)
+        self.in_doubt.pop(name, None)
+        self.next_part[name] = number + 1
 
     def read_log(self, name: str, /) -> bytes:
         paths = [self._path(part) for part in sorted(self._parts(name))]
@@ -119,14 +138,21 @@ class RemotePlace:
     def sweep(self, folder: str, before_s: float, /) -> None:
         """Nothing to do: an object is there whole or not at all."""
 
+    def _put(self, filesystem: Any, path: str, data: bytes, **options: Any) -> None:  # noqa: ANN401
+        if getattr(filesystem, "async_impl", False):
+            options["timeout"] = self.bounds.putting_s(len(data))
+            if "s3" in filesystem.protocol and len(data) < ONE_PUT_BYTES:
+                options["chunksize"] = ONE_PUT_BYTES
+        filesystem.pipe_file(path, data, **options)
+
     def _append_at(self, name: str, number: int, data: bytes) -> bool:
         part = self._part(name, number)
         try:
-            _put(self.once or self.filesystem, self._path(part), data, mode="create")
+            self._put(self.once or self.filesystem, self._path(part), data, mode="create")
         except FileExistsError:
             return False
-        except OSError:
-            # The put may have gone through, or go through later: for the next try to find out.
+        except Exception:
+            # Clients have errors of their own, and few say whether the put went through.
             self.in_doubt[name] = (number, _digest(data))
             if not self._is_object(part):
                 raise
@@ -136,10 +162,6 @@ class RemotePlace:
     def _holds(self, name: str, number: int, data: bytes) -> bool:
         part = self._part(name, number)
         return self._is_object(part) and self.read(part) == data
-
-    def _appended(self, name: str, number: int) -> None:
-        self.in_doubt.pop(name, None)
-        self.next_part[name] = number + 1
 
     def _is_object(self, name: str) -> bool:
         try:
@@ -160,43 +182,30 @@ class RemotePlace:
         return max((int(part.rpartition("/")[2]) + 1 for part in self._parts(name)), default=0)
 
 
-def put_timeout_s(num_bytes: int) -> float:
-    """How long a put of this many bytes may take before it counts as lost."""
-    return PUT_S + num_bytes / SLOWEST_BYTES
-
-
-def open_remote(url: str) -> RemotePlace:
+def open_remote(url: str, bounds: Bounds = Bounds()) -> RemotePlace:
     """The place behind a URL. Nothing is asked of it yet."""
     # Here, so that a run on disks starts without it.
     import fsspec  # noqa: PLC0415
 
     protocol = url.partition("://")[0]
     # A cached listing would hide what another machine wrote.
-    filesystem, root = fsspec.core.url_to_fs(url, **_options(protocol, TRIES))
-    once, _ = fsspec.core.url_to_fs(url, **_options(protocol, 1))
+    filesystem, root = fsspec.core.url_to_fs(url, **_options(protocol, bounds, bounds.tries))
+    once, _ = fsspec.core.url_to_fs(url, **_options(protocol, bounds, 1))
     if protocol in _S3:
         # Botocore's tries are counted above; s3fs would multiply them by five.
         filesystem.retries = once.retries = 1
-    return RemotePlace(filesystem, root.rstrip("/"), once)
+    return RemotePlace(filesystem, root.rstrip("/"), once, bounds)
 
 
-def _options(protocol: str, tries: int) -> dict[str, Any]:
+def _options(protocol: str, bounds: Bounds, tries: int) -> dict[str, Any]:
     options: dict[str, Any] = {"use_listings_cache": False}
     if protocol in _S3:
         options["config_kwargs"] = {
-            "connect_timeout": CONNECT_S,
-            "read_timeout": SILENCE_S,
+            "connect_timeout": bounds.connect_s,
+            "read_timeout": bounds.silence_s,
             "retries": {"total_max_attempts": tries, "mode": "standard"},
         }
     return options
-
-
-def _put(filesystem: Any, path: str, data: bytes, **options: Any) -> None:  # noqa: ANN401
-    if getattr(filesystem, "async_impl", False):
-        options["timeout"] = put_timeout_s(len(data))
-        if "s3" in filesystem.protocol and len(data) < ONE_PUT_BYTES:
-            options["chunksize"] = ONE_PUT_BYTES
-    filesystem.pipe_file(path, data, **options)
 
 
 def _stamp(info: dict[str, Any]) -> Stamp:

@@ -109,11 +109,13 @@ class Store:
             return _asked(self.url, lambda: sorted(self.place.names("")))
         return sorted(self._ask(self.place.names, prefix))
 
-    def stamps(self, prefix: str) -> dict[str, Stamp]:
+    def stamps(self, prefix: str = "") -> dict[str, Stamp]:
         """What ``list`` names, each with its size and a word that changes when its bytes do.
 
         Asks for a listing, and for no content.
         """
+        if not prefix:
+            return _asked(self.url, lambda: self.place.stamps(""))
         return self._ask(self.place.stamps, prefix)
 
     def delete(self, prefix: str) -> None:

@@ -173,10 +173,7 @@ class Lease:
         # A word of its own: a claim whose answer was lost is known again when it is read.
         word = uuid.uuid4().hex
         claim = {"owner": asdict(owner), "claim": word, "claimed_s": now_s}
-        if not store.create(_name(generation, "json"), json.dumps(claim).encode()):
-            winner = _holder(store)
-            if winner is None or winner.claim != word:
-                raise _held_by(store, winner)
+        _create_claim(store, generation, word, json.dumps(claim).encode())
         return cls(
             store=store,
             generation=generation,
@@ -237,6 +234,30 @@ class Lease:
         beat = {"beat_s": now_s, "released": released}
         self.store.write(_name(self.generation, "beat"), json.dumps(beat).encode())
         self.renewals.last_s = None if released else grown_s
+
+
+def _create_claim(store: Store, generation: int, word: str, claim: bytes) -> None:
+    """Create a generation, or find that a claim whose answer was lost has done so.
+
+    Raises:
+        LeaseError: Another was first.
+        StorageError: Nobody can say.
+    """
+    try:
+        if store.create(_name(generation, "json"), claim):
+            return
+    except StorageError:
+        if _word_of(store, generation) != word:
+            raise
+        return
+    winner = _holder(store)
+    if winner is None or winner.claim != word:
+        raise _held_by(store, winner)
+
+
+def _word_of(store: Store, generation: int) -> str | None:
+    holder = _holder(store)
+    return holder.claim if holder and holder.generation == generation else None
 
 
 def _generations(store: Store) -> list[int]:
