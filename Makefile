@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: demo test check schema clean bench-images bench-index bench-handout bench-plan
+.PHONY: demo test check schema clean bench-images bench-index bench-handout bench-plan bench-checkpoints
 
 demo: .venv/.stamp
 	@$(BIN)/orchestrator demo
@@ -33,6 +33,9 @@ bench-handout: .venv/.stamp
 
 bench-plan: .venv/.stamp
 	@$(BIN)/python -m tests.bench.plan
+
+bench-checkpoints: .venv/.stamp
+	@$(BIN)/python -m tests.bench.checkpoints
 
 schema: .venv/.stamp
 	@$(BIN)/python -m orchestrator.config.schema > jobs/job.schema.json

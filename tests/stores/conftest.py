@@ -25,6 +25,11 @@ class Bucket:
     road: Road
     store: Store
 
+    def make(self) -> None:
+        """Make the bucket; a server that was started again has none."""
+        name, _, _ = self.store.url.removeprefix("s3://").partition("/")
+        self.behind_the_road().place.filesystem.mkdir(name)  # type: ignore[attr-defined]
+
     def behind_the_road(self) -> Store:
         """The store as somebody sees it for whom the road is open."""
         # Not through the environment: clients of the road must not be given this address.
@@ -48,9 +53,10 @@ def bucket(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     # Clients of another test keep its road's address.
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     name = f"runs-{uuid.uuid4().hex}"
-    fsspec.filesystem("s3").mkdir(name)
     url = f"s3://{name}/one"
-    yield Bucket(server, road, Store(url, open_remote(url, HASTY)))
+    found = Bucket(server, road, Store(url, open_remote(url, HASTY)))
+    found.make()
+    yield found
     road.set("closed")
     fsspec.get_filesystem_class("s3").clear_instance_cache()
 
