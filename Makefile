@@ -7,6 +7,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .PHONY: demo test check schema clean bench-images bench-index bench-handout bench-plan bench-exact
 
+.PHONY: demo test check schema clean bench-images bench-index bench-handout bench-plan bench-checkpoints
+
 demo: .venv/.stamp
 	@$(BIN)/orchestrator demo
 
@@ -37,6 +39,9 @@ bench-plan: .venv/.stamp
 # A billion numbers take 24 GB of memory.
 bench-exact: .venv/.stamp
 	@$(BIN)/python -m tests.bench.exact
+
+bench-checkpoints: .venv/.stamp
+	@$(BIN)/python -m tests.bench.checkpoints
 
 schema: .venv/.stamp
 	@$(BIN)/python -m orchestrator.config.schema > jobs/job.schema.json

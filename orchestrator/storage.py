@@ -11,12 +11,14 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from orchestrator.errors import StorageError
+from orchestrator.object_store import Stamp, open_remote
 
 T = TypeVar("T")
 
@@ -37,7 +39,9 @@ class Place(Protocol):
     def read_log(self, name: str, /) -> bytes: ...
     def exists(self, name: str, /) -> bool: ...
     def names(self, folder: str, /) -> list[str]: ...
+    def stamps(self, folder: str, /) -> dict[str, Stamp]: ...
     def delete(self, name: str, /) -> None: ...
+    def sweep(self, folder: str, before_s: float, /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Store:
     def open(cls, url: str) -> "Store":
         """The store at a local path or a URL. Nothing is made before the first write."""
         if "://" in url and not url.startswith("file://"):
-            return cls(url.rstrip("/"), _asked(url, lambda: _remote(url.rstrip("/"))))
+            return cls(url.rstrip("/"), _asked(url, lambda: open_remote(url.rstrip("/"))))
         root = Path(url.removeprefix("file://")).expanduser().absolute()
         return cls(str(root), LocalPlace(root))
 
@@ -83,7 +87,8 @@ class Store:
         """Add whole lines to a log; on return they are durable.
 
         A line that an earlier writer left unfinished is dropped. Behind a URL each call makes
-        one object, so gather lines before.
+        one object, so gather lines before. After an error none of the lines is there, or all
+        are and the same call again through this store adds nothing.
         """
         lines = text if text.endswith("\n") else text + "\n"
         self._ask(lambda safe: self.place.append(safe, lines.encode()), name)
@@ -104,9 +109,28 @@ class Store:
             return _asked(self.url, lambda: sorted(self.place.names("")))
         return sorted(self._ask(self.place.names, prefix))
 
+    def stamps(self, prefix: str = "") -> dict[str, Stamp]:
+        """What ``list`` names, each with its size and a word that changes when its bytes do.
+
+        Asks for a listing, and for no content.
+        """
+        if not prefix:
+            return _asked(self.url, lambda: self.place.stamps(""))
+        return self._ask(self.place.stamps, prefix)
+
     def delete(self, prefix: str) -> None:
         """Remove an object, a log, or a folder with all in it; fine if there is none."""
         self._ask(self.place.delete, prefix)
+
+    def sweep(self, prefix: str, *, before_s: float) -> None:
+        """Remove what writers that were killed left in a folder, halfway through an object.
+
+        Args:
+            prefix: The folder.
+            before_s: Leave what was touched after this, in seconds since 1970: its writer may
+                be alive.
+        """
+        self._ask(lambda safe: self.place.sweep(safe, before_s), prefix)
 
     def _ask(self, action: Callable[[str], T], name: str) -> T:
         safe = _checked(name, self.url)
@@ -142,13 +166,12 @@ class LocalPlace:
     def append(self, name: str, data: bytes, /) -> None:
         path = self._with_folder(name)
         is_new = not path.exists()
-        with path.open("a+b") as log:
+        # Unbuffered: what a full disk refused would be tried again as the file is closed.
+        with path.open("a+b", buffering=0) as log:
             # Whoever holds the lock knows that an unfinished line has no living writer.
             fcntl.flock(log, fcntl.LOCK_EX)
             _drop_unfinished_line(log)
-            log.write(data)
-            log.flush()
-            os.fsync(log.fileno())
+            _add_all_or_nothing(log, data)
         if is_new:
             _sync_folder(path.parent)
 
@@ -167,6 +190,22 @@ class LocalPlace:
             if path.is_file() and not path.name.startswith(_TEMPORARY)
         ]
 
+    def stamps(self, folder: str, /) -> dict[str, Stamp]:
+        found = {}
+        for name in self.names(folder):
+            # Another may be deleting as this one lists.
+            with suppress(FileNotFoundError):
+                status = (self.root / name).stat()
+                version = f"{status.st_mtime_ns} {status.st_ino}"
+                found[name] = Stamp(status.st_size, version)
+        return found
+
+    def sweep(self, folder: str, before_s: float, /) -> None:
+        for path in (self.root / folder).rglob(f"{_TEMPORARY}*"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before_s:
+                    path.unlink()
+
     def delete(self, name: str, /) -> None:
         path = self.root / name
         if path.is_dir():
@@ -178,83 +217,6 @@ class LocalPlace:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
-
-
-@dataclass(frozen=True, slots=True)
-class RemotePlace:
-    """An object store through fsspec. A log is numbered objects in ``name.parts/``."""
-
-    filesystem: Any
-    root: str
-    next_part: dict[str, int] = field(default_factory=dict)
-
-    def read(self, name: str, /) -> bytes:
-        return bytes(self.filesystem.cat_file(self._path(name)))
-
-    def write(self, name: str, data: bytes, /) -> None:
-        self.filesystem.pipe_file(self._path(name), data)
-
-    def create(self, name: str, data: bytes, /) -> bool:
-        # A conditional put on S3 (If-None-Match) and GCS (generation 0): s3fs and gcsfs 2026.
-        try:
-            self.filesystem.pipe_file(self._path(name), data, mode="create")
-        except FileExistsError:
-            return False
-        except OSError:
-            # Other S3 stores, and S3 where two puts meet, refuse with an error of their own.
-            # A put of ours whose answer was lost counts as another's: never two winners.
-            if self.exists(name):
-                return False
-            raise
-        return True
-
-    def append(self, name: str, data: bytes, /) -> None:
-        number = self.next_part.get(name, 0) or self._num_parts(name)
-        while not self.create(f"{name}.parts/{number:08d}", data):
-            number = max(number + 1, self._num_parts(name))
-        self.next_part[name] = number + 1
-
-    def read_log(self, name: str, /) -> bytes:
-        paths = [self._path(part) for part in sorted(self._parts(name))]
-        if not paths:
-            return b""
-        # All at once: a long run has thousands of parts, each a round trip.
-        content = self.filesystem.cat(paths)
-        return b"".join(content[path] for path in paths)
-
-    def exists(self, name: str, /) -> bool:
-        return bool(self.filesystem.isfile(self._path(name)) or self._parts(name))
-
-    def names(self, folder: str, /) -> list[str]:
-        top = f"{self.root}/{folder}".rstrip("/") + "/"
-        found = self.filesystem.find(top)
-        return [path.removeprefix(f"{self.root}/") for path in found if path.startswith(top)]
-
-    def delete(self, name: str, /) -> None:
-        gone = self.names(name) + self._parts(name)
-        if self.filesystem.isfile(self._path(name)):
-            gone.append(name)
-        if gone:
-            self.filesystem.rm([self._path(each) for each in gone])
-        self.next_part.pop(name, None)
-
-    def _path(self, name: str) -> str:
-        return f"{self.root}/{name}"
-
-    def _parts(self, name: str) -> list[str]:
-        return self.names(f"{name}.parts")
-
-    def _num_parts(self, name: str) -> int:
-        return max((int(part.rpartition("/")[2]) + 1 for part in self._parts(name)), default=0)
-
-
-def _remote(url: str) -> RemotePlace:
-    # Here, so that a run on disks starts without it.
-    import fsspec  # noqa: PLC0415
-
-    # A cached listing would hide what another machine wrote.
-    filesystem, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
-    return RemotePlace(filesystem, root.rstrip("/"))
 
 
 def _asked(where: str, action: Callable[[], T]) -> T:
@@ -311,7 +273,21 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _drop_unfinished_line(log: IO[bytes], block: int = 65_536) -> None:
+def _add_all_or_nothing(log: FileIO, data: bytes) -> None:
+    end = log.seek(0, os.SEEK_END)
+    try:
+        rest = memoryview(data)
+        while rest:
+            # A disk that is nearly full takes less than it was given, without an error.
+            rest = rest[log.write(rest) :]
+        os.fsync(log.fileno())
+    except OSError:
+        # Whole lines among what was taken would be doubled by whoever tries again.
+        log.truncate(end)
+        raise
+
+
+def _drop_unfinished_line(log: FileIO, block: int = 65_536) -> None:
     """Cut the log after its last line end."""
     end = log.seek(0, os.SEEK_END)
     start = end

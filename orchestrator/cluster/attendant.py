@@ -113,5 +113,6 @@ class Attendant:
         rounds = self._replica.progress.round
         if rounds == self._saved_round:
             return
-        self._checkpoints.offer(self._replica.progress.step, self._replica.to_bytes())
+        state = self._replica.to_bytes()
+        self._checkpoints.offer(self._replica.progress.step, state, urgent=True)
         self._saved_round = rounds

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from orchestrator.cluster.roster import UNKNOWN, NodeView, Orders, Process, Roster
-from orchestrator.errors import ConfigError, FaultError, OrchestratorError
+from orchestrator.errors import ConfigError, FaultError, OrchestratorError, StorageError
 from orchestrator.plan.steps import Slot
 from orchestrator.storage import Store
+from orchestrator.tracking.event_log import EventLog
 from orchestrator.tracking.events import (
     Event,
     EventValue,
@@ -29,6 +30,9 @@ from orchestrator.train.manifest import RunManifest, admit, freeze, read_manifes
 EVENTS = "events.jsonl"
 STARTS_WITHOUT_A_STEP = 20
 """Faults have no budget, but a run in which nothing but faults happens has to end."""
+DURABLE_S = 90.0
+"""The longest that is waited for a store to take what a training depends on."""
+FAILED_S = 10.0
 LOOK_S = 0.5
 """How often the cluster is asked which nodes are about to go."""
 FINAL_WRITER_TIMEOUT_S = 60.0
@@ -97,6 +101,7 @@ class Journal:
         store: The run's store.
         terms: What the run may not change.
         cell_plan: Kept for the cells' process.
+        guard: Raises if another driver trains this run by now: then nothing more is written.
         look: Asks the cluster for its nodes, every ``LOOK_S``; None where nobody is asked.
         clock: Seconds that only grow.
     """
@@ -107,6 +112,7 @@ class Journal:
         terms: Terms,
         cell_plan: object = None,
         look: Callable[[], NodeView] | None = None,
+        guard: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cell_plan = cell_plan
@@ -114,6 +120,7 @@ class Journal:
         self._store = store
         self._terms = terms
         self._lock = threading.RLock()
+        self._log = EventLog(store, EVENTS, guard)
         self._events = decode_log(store.read_lines(EVENTS))
         self._rounds = _rounds_that_count(self._events)
         self._roster = Roster(clock)
@@ -180,14 +187,28 @@ class Journal:
 
     def _write(self, events: list[Event]) -> None:
         if events:
-            self._store.append(EVENTS, "".join(encode(event) for event in events))
+            self._log.append(encode(event) for event in events)
             self._events.extend(events)
+
+    def _make_durable(self, what: str) -> None:
+        """Return once all that was told is written.
+
+        Raises:
+            StorageError: It is not, for as long as one may wait.
+        """
+        if not self._log.flush(DURABLE_S):
+            raise StorageError(
+                f"{what} could not be written for {DURABLE_S:.0f} s: {self._log.problem}",
+                self._store.url,
+                "Look at the store; the same command goes on from the last checkpoint",
+            )
 
     def empty_slots(self, slots: list[Event]) -> None:
         """Make empty slots durable; a slot that is known already is not written again."""
         with self._lock:
             known = {_slot(event) for event in self._events if event["kind"] == "empty_slot"}
             self._write([slot for slot in slots if _slot(slot) not in known])
+        self._make_durable("which slots are empty")
 
     def admit(self, cell: int, process: Process, numeric_class: dict[str, str]) -> RunManifest:
         """Let a worker take part: the first one's numeric class is the run's.
@@ -326,10 +347,12 @@ class Journal:
                 return
             if known and known.failure and (known.failure.detailed or not failure.detailed):
                 return
-            self._outcome = Outcome("failed", failure=failure)
             fields = asdict(failure)
             fields["error"] = fields.pop("kind")
             self._write([self._event("failed", reason=fields.pop("problem"), **fields)])
+            # Whether or not it is written: a store that is away must not keep a run alive.
+            self._log.flush(FAILED_S)
+            self._outcome = Outcome("failed", failure=failure)
 
     def is_writer(self, cell: int) -> bool:
         """Whether this cell writes the result: the first to ask, or another if it is gone."""
@@ -346,9 +369,11 @@ class Journal:
     def finish(self, weights_sha256: str) -> None:
         """The result is written."""
         with self._lock:
-            if self._outcome is None:
-                self._write([self._event("finished", weights_sha256=weights_sha256)])
-                self._outcome = Outcome("finished", weights_sha256=weights_sha256)
+            if self._outcome is not None:
+                return
+            self._write([self._event("finished", weights_sha256=weights_sha256)])
+        self._make_durable("the end of the run")
+        self._outcome = Outcome("finished", weights_sha256=weights_sha256)
 
     def outcome(self) -> Outcome | None:
         """How the run ended, if it has."""

@@ -184,7 +184,14 @@ def _fleet(prepared: Prepared, lease: Lease) -> Iterator[tuple[Any, CellProcess]
     )
     plan = CellPlan(specs, shape)
     journal = start_on_head(
-        Journal, lease.store, terms, plan, NodeLook(), name=names["journal"], **lasting
+        Journal,
+        lease.store,
+        terms,
+        plan,
+        NodeLook(),
+        lease.check,
+        name=names["journal"],
+        **lasting,
     )
     beacon = {**lasting, "max_task_retries": -1, "max_concurrency": 2}
     lighthouse = start_on_head(Lighthouse, least, names["journal"], name=beacon_name, **beacon)

@@ -4,21 +4,29 @@
 vouches for every one of them there is no checkpoint. A stored file carries its hash in its
 name: a trainer that was frozen, replaced and thawed again can add files beside those of its
 successor, but never change one that a manifest already vouches for.
+
+Whether one is whole is found out by reading it. ``Verified`` remembers what this process has
+written, or read whole, and what the store's listing said of each file at that time: as long as
+the listing says the same, nothing is read again.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final, TypedDict
 
+from orchestrator.errors import StorageError
+from orchestrator.object_store import Stamp
 from orchestrator.storage import Store
 
 _FOLDER: Final = "checkpoints"
 _MANIFEST: Final = "manifest.json"
 _STEP: Final = re.compile(rf"{_FOLDER}/step-(\d{{8,}})/")
+_LEFTOVER_S: Final = 3600.0  # no writer is an hour within one file
 _HASH_CHARS: Final = 16  # of 64: enough for names to differ; the manifest has them all
 
 
@@ -46,19 +54,65 @@ class _Entry(TypedDict):
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A file's content and its SHA-256, computed once however often it is written."""
+
+    content: bytes
+    sha256: str
+
+    @classmethod
+    def of(cls, content: bytes) -> "Sealed":
+        """Seal a content."""
+        return cls(content, _sha256(content))
+
+
+class Verified:
+    """Checkpoints that this process has seen whole, and their files' stamps at that time."""
+
+    def __init__(self) -> None:
+        self._stamps: dict[int, Mapping[str, Stamp]] = {}
+
+    def note(self, step: int, stamps: Mapping[str, Stamp]) -> None:
+        """Remember a whole checkpoint by the files that make it up."""
+        self._stamps[step] = dict(stamps)
+
+    def vouches_for(self, step: int, stamps: Mapping[str, Stamp]) -> bool:
+        """Whether a checkpoint is one of those, and its files have not changed since."""
+        seen = self._stamps.get(step)
+        return seen is not None and all(stamps.get(path) == seen[path] for path in seen)
+
+    def forget(self, step: int) -> None:
+        """A checkpoint is gone."""
+        self._stamps.pop(step, None)
+
+
 def write_checkpoint(
     store: Store, step: int, files: Mapping[str, bytes], guard: Callable[[], None]
+) -> str:
+    """Seal the files and write them: see ``write_sealed``."""
+    sealed = {name: Sealed.of(content) for name, content in files.items()}
+    return write_sealed(store, step, sealed, guard, Verified())
+
+
+def write_sealed(
+    store: Store,
+    step: int,
+    files: Mapping[str, Sealed],
+    guard: Callable[[], None],
+    verified: Verified,
 ) -> str:
     """Write one checkpoint: the files, then ``guard()``, then the manifest that makes it one.
 
     A checkpoint that is whole stays whole at every moment, also one of the same step: other
-    contents go by other names.
+    contents go by other names. No content is copied here.
 
     Args:
         store: The run's store.
         step: Steps done.
         files: Contents by name; a name may have folders in it.
         guard: Raises if this process may not write any more.
+        verified: Told of the checkpoint once the store lists every file at its full size.
 
     Returns:
         The checkpoint's folder in the store.
@@ -68,15 +122,18 @@ def write_checkpoint(
     """
     folder = _folder(step)
     entries: dict[str, _Entry] = {}
-    for name, content in sorted(files.items()):
-        sha256 = _sha256(content)
-        entries[name] = _Entry(path=_stored_name(name, sha256), sha256=sha256)
-        store.write(f"{folder}/{entries[name]['path']}", content)
+    sizes: dict[str, int] = {}
+    for name, file in sorted(files.items()):
+        entries[name] = _Entry(path=_stored_name(name, file.sha256), sha256=file.sha256)
+        path = f"{folder}/{entries[name]['path']}"
+        store.write(path, file.content)
+        sizes[path] = len(file.content)
     manifest = json.dumps(
         {"step": step, "files": entries, "sha256": _seal(step, entries)}, indent=1
-    )
+    ).encode()
     guard()
-    store.write(f"{folder}/{_MANIFEST}", manifest.encode())
+    _write_manifest(store, f"{folder}/{_MANIFEST}", manifest, guard)
+    _verify_sizes(store, step, {**sizes, f"{folder}/{_MANIFEST}": len(manifest)}, verified)
     return folder
 
 
@@ -97,7 +154,12 @@ def latest_checkpoint(store: Store) -> tuple[Checkpoint | None, tuple[TornCheckp
     return None, tuple(torn)
 
 
-def prune(store: Store, keep: int) -> tuple[int, ...]:
+def prune(
+    store: Store,
+    keep: int,
+    guard: Callable[[], None] = lambda: None,
+    verified: Verified | None = None,
+) -> tuple[int, ...]:
     """Delete what is older than the newest ``keep`` whole checkpoints, whole or torn.
 
     Torn ones between those kept go too. What is newer than the newest whole one stays: somebody
@@ -106,6 +168,9 @@ def prune(store: Store, keep: int) -> tuple[int, ...]:
     Args:
         store: The run's store.
         keep: Whole checkpoints to leave, at least 1.
+        guard: Raises if this process may not delete any more; asked before each deletion.
+        verified: Checkpoints that need not be read to be known as whole; those that had to be
+            read are added.
 
     Returns:
         Steps of the folders deleted.
@@ -114,29 +179,84 @@ def prune(store: Store, keep: int) -> tuple[int, ...]:
         StorageError: The store did not answer.
     """
     assert keep >= 1, f"keep {keep} checkpoints"
+    known = Verified() if verified is None else verified
     num_whole = 0
     doomed: list[int] = []
-    # Verified, not believed: counting one that is damaged could leave no whole one at all.
-    for found in _newest_first(store):
-        if isinstance(found, Checkpoint) and num_whole < keep:
+    stamps = store.stamps(_FOLDER)
+    for step in _steps(stamps):
+        # Verified, not believed: counting one that is damaged could leave no whole one at all.
+        if num_whole < keep and _is_whole(store, step, stamps, known):
             num_whole += 1
         elif num_whole:
-            doomed.append(found.step)
+            doomed.append(step)
     for step in doomed:
+        guard()
         # First, so that one half deleted is nobody's checkpoint.
         store.delete(f"{_folder(step)}/{_MANIFEST}")
         store.delete(_folder(step))
+        known.forget(step)
+    store.sweep(_FOLDER, before_s=time.time() - _LEFTOVER_S)
     return tuple(doomed)
+
+
+def discard(store: Store, step: int, guard: Callable[[], None]) -> None:
+    """Remove what a write that failed left of a step; nothing, if a manifest is there.
+
+    Raises:
+        StorageError: The store did not answer.
+    """
+    folder = _folder(step)
+    if store.list(folder) and not store.exists(f"{folder}/{_MANIFEST}"):
+        guard()
+        store.delete(folder)
+
+
+def _write_manifest(
+    store: Store, path: str, manifest: bytes, guard: Callable[[], None]
+) -> None:
+    if store.create(path, manifest) or store.read(path) == manifest:
+        return
+    # An earlier try's, or a successor's that came while this process was frozen.
+    guard()
+    store.write(path, manifest)
+
+
+def _verify_sizes(
+    store: Store, step: int, sizes: Mapping[str, int], verified: Verified
+) -> None:
+    stamps = store.stamps(_folder(step))
+    for path, size in sizes.items():
+        if path not in stamps or stamps[path].size != size:
+            raise StorageError(
+                f"step {step}: {path} is not there as it was written",
+                store.url,
+                "Check that nobody else writes to this run's folder",
+            )
+    verified.note(step, {path: stamps[path] for path in sizes})
+
+
+def _is_whole(store: Store, step: int, stamps: Mapping[str, Stamp], verified: Verified) -> bool:
+    if verified.vouches_for(step, stamps):
+        return True
+    if not isinstance(_read(store, step, stamps.keys()), Checkpoint):
+        return False
+    # All of the folder's: which of them the manifest names is not worth a second look.
+    top = f"{_folder(step)}/"
+    verified.note(step, {path: stamps[path] for path in stamps if path.startswith(top)})
+    return True
 
 
 def _newest_first(store: Store) -> Iterator[Checkpoint | TornCheckpoint]:
     names = frozenset(store.list(_FOLDER))
-    steps = {int(match[1]) for name in names if (match := _STEP.match(name))}
-    for step in sorted(steps, reverse=True):
+    for step in _steps(names):
         yield _read(store, step, names)
 
 
-def _read(store: Store, step: int, names: frozenset[str]) -> Checkpoint | TornCheckpoint:
+def _steps(names: Iterable[str]) -> list[int]:
+    return sorted({int(m[1]) for name in names if (m := _STEP.match(name))}, reverse=True)
+
+
+def _read(store: Store, step: int, names: Collection[str]) -> Checkpoint | TornCheckpoint:
     folder = _folder(step)
     if f"{folder}/{_MANIFEST}" not in names:
         return TornCheckpoint(step, f"no {_MANIFEST}: it was never finished")

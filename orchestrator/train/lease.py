@@ -7,14 +7,35 @@ holder dead claims the next generation; a holder that thaws after that sees it i
 
 Clocks of two machines are compared only to tell whether a heartbeat is fresh: a skew beyond
 ``stale_s`` can end a living holder's lease early, but never give two holders one generation.
+
+**How long a holder may go on without having renewed.** For as long as it writes nothing. The
+store that it cannot reach is the one that a claimant needs; and should it be cut off alone,
+and be replaced meanwhile, then whatever it computes stays in its memory. So a holder trains on
+while its store is away, and asks before it writes. What the asking has to prove depends on how
+old the last renewal is:
+
+* Younger than ``stale_s`` less a quarter: nobody can have claimed. A claimant elsewhere wants
+  a heartbeat older than ``stale_s``, and the quarter covers clocks that differ and requests
+  under way. That the store names no successor is then more than enough.
+* Older: a claimant may at this moment be looking at the old heartbeat. That there is no
+  successor *yet* proves nothing about a moment later. So ``check`` beats first and asks again:
+  whoever looks from now on finds a fresh heartbeat, and whoever looked before has shown up, or
+  is between its look and its claim, a matter of one request. Where the store answers either
+  question not at all, the answer is that nothing may be written.
+
+Ages are measured with a clock that nobody sets, and that runs on while the process is frozen.
+Copies of a lease, in a worker's process, do not beat (a worker that outlived its driver would
+make it look alive); they ask.
 """
 
 import json
 import os
 import re
 import socket
+import time
+import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -22,6 +43,7 @@ from orchestrator.errors import LeaseError, StorageError
 from orchestrator.storage import Store
 
 _FOLDER: Final = "lease"
+_MARGIN: Final = 0.25
 _GENERATION: Final = re.compile(rf"{_FOLDER}/(\d{{8,}})\.json")
 
 
@@ -56,9 +78,31 @@ IsRunning: TypeAlias = Callable[[Owner], bool]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Clock:
+    """Where the time comes from."""
+
+    wall_s: Callable[[], float] = time.time
+    """Seconds since 1970, which other machines compare with theirs."""
+
+    grown_s: Callable[[], float] = time.monotonic
+    """Seconds that only grow, and do so while a process is frozen."""
+
+
+@dataclass(slots=True)
+class _Renewals:
+    """When this process renewed last, by ``Clock.grown_s``; None in a copy elsewhere."""
+
+    last_s: float | None = None
+
+    def __reduce__(self) -> tuple[type["_Renewals"], tuple[()]]:
+        return _Renewals, ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Holder:
     generation: int
     owner: Owner
+    claim: str
     beat_s: float
     released: bool
 
@@ -89,6 +133,9 @@ class Lease:
     store: Store
     generation: int
     owner: Owner
+    stale_s: float
+    clock: Clock = field(default=Clock(), compare=False)
+    renewals: _Renewals = field(default_factory=_Renewals, compare=False)
 
     @classmethod
     def claim(
@@ -98,6 +145,7 @@ class Lease:
         *,
         now_s: float,
         stale_s: float,
+        clock: Clock = Clock(),
         is_running: IsRunning = is_running,
     ) -> "Lease":
         """Take the run, if nobody alive holds it.
@@ -111,50 +159,114 @@ class Lease:
             now_s: Seconds since 1970.
             stale_s: Age at which a heartbeat is a dead holder's; several times the interval at
                 which holders renew.
+            clock: Where later heartbeats have their time from.
             is_running: Whether a process of this machine is alive.
 
         Raises:
             LeaseError: Another holds the run, or won the race for it.
         """
+        asked_s = clock.grown_s()
         holder = _holder(store)
         if holder is not None and _is_alive(holder, owner, now_s - stale_s, is_running):
             raise _held_by(store, holder)
         generation = holder.generation + 1 if holder else 1
-        claim = json.dumps({"owner": asdict(owner), "claimed_s": now_s}).encode()
-        if not store.create(_name(generation, "json"), claim):
-            raise _held_by(store, _holder(store))
-        return cls(store=store, generation=generation, owner=owner)
+        # A word of its own: a claim whose answer was lost is known again when it is read.
+        word = uuid.uuid4().hex
+        claim = {"owner": asdict(owner), "claim": word, "claimed_s": now_s}
+        _create_claim(store, generation, word, json.dumps(claim).encode())
+        return cls(
+            store=store,
+            generation=generation,
+            owner=owner,
+            stale_s=stale_s,
+            clock=clock,
+            renewals=_Renewals(asked_s),
+        )
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the last renewal is so young that nobody can have claimed since."""
+        last_s = self.renewals.last_s
+        sure_s = self.stale_s * (1 - _MARGIN)
+        return last_s is not None and self.clock.grown_s() - last_s < sure_s
 
     def check(self) -> None:
-        """Return if this is still the newest generation.
+        """Return if this process may write to the run now.
 
         Raises:
             LeaseError: Another trainer took over.
+            StorageError: The store does not tell whether one did: nothing may be written.
         """
-        if self.store.exists(_name(self.generation + 1, "json")):
-            raise _held_by(self.store, _holder(self.store))
+        self._find_no_successor()
+        if self.renewals.last_s is not None and not self.is_sure:
+            self._beat(self.clock.wall_s(), released=False)
+            self._find_no_successor()
 
     def renew(self, now_s: float) -> None:
         """Beat the heart.
 
         Raises:
             LeaseError: Another trainer took over.
+            StorageError: The store did not take the heartbeat.
         """
-        self.check()
+        self._find_no_successor()
         self._beat(now_s, released=False)
 
     def release(self, now_s: float) -> None:
         """Let the next claimant in at once. Harmless where another took over already."""
         self._beat(now_s, released=True)
 
+    def _find_no_successor(self) -> None:
+        newest = max(_generations(self.store), default=0)
+        if newest > self.generation:
+            raise _held_by(self.store, _holder(self.store))
+        if newest < self.generation:
+            # A folder that lost its own past: a disk that is no longer mounted, say.
+            raise StorageError(
+                f"the lease's own generation {self.generation} is not there",
+                f"{self.store.url}/{_FOLDER}",
+                "Check that the storage is mounted, and that nobody deleted the run",
+            )
+
     def _beat(self, now_s: float, *, released: bool) -> None:
+        # Before it is sent: the age of a heartbeat is counted from the time written in it.
+        grown_s = self.clock.grown_s()
         beat = {"beat_s": now_s, "released": released}
         self.store.write(_name(self.generation, "beat"), json.dumps(beat).encode())
+        self.renewals.last_s = None if released else grown_s
+
+
+def _create_claim(store: Store, generation: int, word: str, claim: bytes) -> None:
+    """Create a generation, or find that a claim whose answer was lost has done so.
+
+    Raises:
+        LeaseError: Another was first.
+        StorageError: Nobody can say.
+    """
+    try:
+        if store.create(_name(generation, "json"), claim):
+            return
+    except StorageError:
+        if _word_of(store, generation) != word:
+            raise
+        return
+    winner = _holder(store)
+    if winner is None or winner.claim != word:
+        raise _held_by(store, winner)
+
+
+def _word_of(store: Store, generation: int) -> str | None:
+    holder = _holder(store)
+    return holder.claim if holder and holder.generation == generation else None
+
+
+def _generations(store: Store) -> list[int]:
+    matches = (_GENERATION.fullmatch(name) for name in store.list(_FOLDER))
+    return [int(match[1]) for match in matches if match]
 
 
 def _holder(store: Store) -> _Holder | None:
-    matches = (_GENERATION.fullmatch(name) for name in store.list(_FOLDER))
-    generation = max((int(match[1]) for match in matches if match), default=0)
+    generation = max(_generations(store), default=0)
     if not generation:
         return None
     try:
@@ -166,6 +278,7 @@ def _holder(store: Store) -> _Holder | None:
         return _Holder(
             generation=generation,
             owner=owner,
+            claim=str(claim.get("claim", "")),
             beat_s=float(beat["beat_s"]),
             released=bool(beat["released"]),
         )

@@ -10,7 +10,8 @@ from threading import Barrier
 import pytest
 
 from orchestrator.errors import StorageError
-from orchestrator.storage import RemotePlace, Store
+from orchestrator.object_store import RemotePlace
+from orchestrator.storage import Store
 
 
 @pytest.fixture(params=["local", "remote"])
@@ -197,8 +198,10 @@ class RefusingFilesystem:
             raise OSError(22, "At least one of the pre-conditions did not hold")
         self.objects[path] = data
 
-    def isfile(self, path: str) -> bool:
-        return path in self.objects
+    def info(self, path: str) -> dict[str, str]:
+        if path not in self.objects:
+            raise FileNotFoundError(path)
+        return {"name": path, "type": "file"}
 
 
 def test_a_refusal_in_other_words_is_still_a_refusal_and_silence_is_an_error() -> None:

@@ -142,6 +142,8 @@ class Meeting:
         if not due <= self._waiting:
             return
         absent = {cell for cell, round_ in self._absences if round_ == now} & due
+        if not any(self._alive[cell].progress.round == now for cell in due - absent):
+            absent = set()
         self._absences -= {(cell, now) for cell in absent}
         due -= absent
         for cell in due:
