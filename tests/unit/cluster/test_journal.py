@@ -42,7 +42,6 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def open_journal(store: Store) -> Open:
     """A journal over the run's store, as Ray starts it: the first time, or again."""
-
     made: list[Journal] = []
 
     def begin(generation: int = 1) -> Journal:
