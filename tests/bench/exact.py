@@ -54,7 +54,7 @@ ROWS = {
     "whole": "a whole step, s",
     "to_bytes": "state to bytes, s",
     "take_gib": "peak while adding, GiB",
-    "step_gib": "peak while stepping, GiB",
+    "step_gib": "peak from then on, GiB",
 }
 
 
