@@ -42,6 +42,8 @@ MICROS = 8
 """Micro-batches of a rank in the step that is put together from its parts."""
 MAX_NORM = 1.0
 COUNTS = {Count.LABEL_TOKENS: 1000}
+LEFT_GIB = 2.0
+"""Memory that is left to the rest of the machine."""
 PATIENCE_S = 1800
 Figures = dict[str, float]
 ROWS = {
@@ -52,7 +54,7 @@ ROWS = {
     "whole": "a whole step, s",
     "to_bytes": "state to bytes, s",
     "take_gib": "peak while adding, GiB",
-    "step_gib": "peak while stepping, GiB",
+    "step_gib": "peak from then on, GiB",
 }
 
 
@@ -219,9 +221,13 @@ def report_sums(num_tensors: int) -> None:
     numbers_gib = gib([torch.empty(TENSOR, device="meta")]) * num_tensors
     room_gib = available_gib()
     # Weights, moments and the payload, or weights, gradients and the payload; and Python.
-    moments, fits = room_gib > 5.2 * numbers_gib + 1, room_gib > 4.2 * numbers_gib + 1
+    needs_gib, least_gib = 5.1 * numbers_gib + LEFT_GIB, 4.1 * numbers_gib + LEFT_GIB
+    moments, fits = room_gib > needs_gib, room_gib > least_gib
     if not fits:
-        print(f"\n{num_tensors * 10} M numbers: {room_gib:.1f} GiB free are too few")
+        print(
+            f"\n{num_tensors * 10} M numbers: left out, as {room_gib:.1f} GiB are free and "
+            f"{least_gib:.1f} are wanted"
+        )
         return
     asked = ("--tensors", str(num_tensors), *(("--moments",) if moments else ()))
     plain, exact = (figures_of(start("--measure", way, *asked)) for way in ("plain", "exact"))

@@ -141,13 +141,20 @@ def test_a_grid_too_fine_is_found_out_and_redone_as_if_begun_on_the_coarser_one(
     assert read(micros, first.next_grid).counts[Count.OUT_OF_RANGE] == 0
 
 
+@pytest.mark.parametrize("too_much", [0, 1])
+def test_the_largest_count_that_fits_is_taken_and_one_more_is_not(too_much: int) -> None:
+    tensors = {"a": torch.zeros(1, dtype=torch.float64)}
+    count = 2.0 ** limit_bits(1) + too_much
+    total = GradientSum(tensors, Grid((0,)), num_micros=1)
+    assert total.take([torch.full((1,), count, dtype=torch.float64)], 0.0, COUNTS)
+    reduced = total.reduced(total.payload(0))
+    assert reduced.counts[Count.OUT_OF_RANGE] == too_much
+
+
 @on_every_device
-@settings(max_examples=30)
-@given(
-    st.sampled_from(sorted(set(SHAPES) - {"empty"})),
-    st.sampled_from([math.nan, math.inf, -math.inf, 1e300]),
-    st.integers(0, 3),
-)
+@pytest.mark.parametrize("micro", [0, 3])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e300])
+@pytest.mark.parametrize("name", sorted(set(SHAPES) - {"empty"}))
 def test_what_is_not_finite_never_turns_into_something_valid(
     device: str, name: str, bad: float, micro: int
 ) -> None:
