@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: demo test check schema clean bench-images bench-index bench-handout bench-plan
+.PHONY: demo test check schema clean bench-images bench-index bench-handout bench-plan simulate
 
 demo: .venv/.stamp
 	@$(BIN)/orchestrator demo
@@ -33,6 +33,10 @@ bench-handout: .venv/.stamp
 
 bench-plan: .venv/.stamp
 	@$(BIN)/python -m tests.bench.plan
+
+# What a day on 1,000 spot nodes would bring, in three kinds of market: .demo/simulation.png.
+simulate: .venv/.stamp
+	@$(BIN)/orchestrator simulate --nodes 1000 --hours 24 --to .demo/simulation.png
 
 schema: .venv/.stamp
 	@$(BIN)/python -m orchestrator.config.schema > jobs/job.schema.json

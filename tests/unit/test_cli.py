@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-COMMANDS = ("index", "group", "plan", "train", "evaluate", "export", "demo")
+COMMANDS = ("index", "group", "plan", "train", "evaluate", "export", "simulate", "demo")
 PROGRAM = """\
 import sys
 from orchestrator.cli import main
