@@ -320,23 +320,19 @@ def export(
 @app.command()
 def simulate(  # noqa: PLR0913, PLR0917 - each is an option of its own
     job_file: Annotated[
-        Path | None, typer.Argument(metavar="[JOB]", help="Its scale.workers, if given.")
+        Path | None, typer.Argument(metavar="JOB", help="For scale.workers and checkpoints.")
     ] = None,
     trace: Annotated[
         list[str] | None,
-        typer.Option(
-            help="calm, diurnal, bursty, or a CSV file; may be repeated. Else all three."
-        ),
+        typer.Option(help="calm, diurnal, bursty or a CSV file; repeat it for more. Else all."),
     ] = None,
     nodes: Annotated[int, typer.Option(help="Of a shape, at most.")] = 1000,
     hours: Annotated[float, typer.Option(help="Longer files are cut.")] = 24.0,
     seed: Annotated[int, typer.Option(help="Another one, other luck.")] = 0,
     events: Annotated[
-        Path | None, typer.Option(help="A run's events.jsonl, to take times from and replay.")
+        str | None, typer.Option(help="A run's events.jsonl: take its times, and replay it.")
     ] = None,
-    measured: Annotated[
-        Path | None, typer.Option(help="Times by hand, as JSON; see docs/simulator.md.")
-    ] = None,
+    measured: Annotated[Path | None, typer.Option(help="Times by hand, as JSON.")] = None,
     price_spot: Annotated[float, typer.Option(help="Of a node for an hour.")] = 0.35,
     price_on_demand: Annotated[float, typer.Option(help="Of a node for an hour.")] = 1.0,
     to: Annotated[Path, typer.Option(help="The picture.")] = Path("simulation.png"),
@@ -347,50 +343,26 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of its own
     job = _load(job_file, overrides) if job_file else None
     logs = _logs(job) if job else Path.home() / ".cache" / "orchestrator" / "logs"
     with _screen(logs, "simulate") as screen:
-        from orchestrator.simulate.command import Wanted, draw, simulate_all, times_of
-        from orchestrator.simulate.fleet import Rules
-        from orchestrator.simulate.run import Prices
-        from orchestrator.tables import comparison_rows, simulation_rows
+        from orchestrator.simulate.command import Wanted, simulate_all
+        from orchestrator.storage import Store
+        from orchestrator.tables import simulation_tables
+        from orchestrator.tracking.events import decode_log
+        from orchestrator.tracking.summary import summarise
 
-        rules = Rules(least=job.scale.workers[0], most=job.scale.workers[1]) if job else Rules()
-        log = _log_of(events) if events else None
-        times = times_of(measured, log)
-        if job and measured is None:
-            every = job.train.checkpoint_every_steps
-            times = times.model_copy(update={"checkpoint_every_steps": every})
+        folder, _, name = (events or "").rpartition("/")
+        log = decode_log(Store.open(folder or ".").read_lines(name)) if events else None
         wanted = Wanted(
-            traces=trace or ["calm", "diurnal", "bursty"], nodes=nodes, hours=hours, seed=seed,
-            prices=Prices(spot=price_spot, on_demand=price_on_demand),
+            traces=trace, nodes=nodes, hours=hours, seed=seed, spot=price_spot,
+            on_demand=price_on_demand, measured=measured, log=log,
+            goodput=summarise(log).goodput if log else 0.0, picture=to,
         )  # fmt: skip
-        with screen.bar("Simulating", len(wanted.traces)) as bar:
-            found = simulate_all(
-                wanted, times, rules, lambda done, note: bar.move(done, note=note)
-            )
-        draw(found, to)
-        for one in found:
-            screen.show(one.trace.name, simulation_rows(one))
-        figures: dict[str, Any] = {one.trace.name: one.as_json() for one in found}
-        if log is not None:
-            from orchestrator.simulate.replay import compare
-            from orchestrator.tracking.summary import summarise
-
-            comparison = compare(log, summarise(log).goodput, least=rules.least)
-            screen.show("the run itself, replayed", comparison_rows(comparison))
-            figures["replay"] = comparison.as_json()
+        with screen.bar("Simulating") as bar:
+            report = simulate_all(wanted, job, bar.move)
+        for title, rows in simulation_tables(report):
+            screen.show(title, rows)
         screen.say(f"Look at it: {to}")
         if as_json:
-            screen.print_json(json.dumps({**figures, "picture": str(to)}))
-
-
-def _log_of(path: Path) -> "list[Event]":
-    from orchestrator.errors import DataError
-    from orchestrator.tracking.events import decode_log
-
-    try:
-        return decode_log(path.read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        fix = "Name the events.jsonl of a run"
-        raise DataError(f"cannot be read ({error})", str(path), fix) from error
+            screen.print_json(json.dumps(report.as_json()))
 
 
 @app.command()

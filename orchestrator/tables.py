@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from orchestrator.data.grouping.group import GroupReport
     from orchestrator.data.index import Index
     from orchestrator.data.lint.inspection import Inspection
-    from orchestrator.simulate.replay import Comparison
+    from orchestrator.simulate.command import Report
     from orchestrator.simulate.run import Ranked, Simulation
     from orchestrator.tracking.events import Event
 
@@ -123,8 +123,23 @@ def group_rows(report: "GroupReport") -> list[tuple[str, str]]:
     ]
 
 
-def simulation_rows(found: "Simulation") -> list[tuple[str, str]]:
-    """A simulation as a table, a line a strategy."""
+def simulation_tables(report: "Report") -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Simulations as tables with their titles, and the run itself beside its own."""
+    for simulation in report.simulations:
+        yield simulation.trace.name, _simulation_rows(simulation)
+    if report.replayed is not None:
+        run, simulated = report.replayed, report.replayed.simulated
+        goodputs = f"{run.goodput:.1%}, {simulated.goodput:.1%} ({run.difference:+.1%})"
+        yield (
+            "the run itself, replayed",
+            [
+                ("goodput, simulated", goodputs),
+                ("steps, simulated", f"{run.steps:,}, {simulated.steps:,}"),
+            ],
+        )
+
+
+def _simulation_rows(found: "Simulation") -> list[tuple[str, str]]:
     return [
         (
             "nodes on average",
@@ -148,15 +163,3 @@ def _in_a_line(ranked: "Ranked") -> str:
             "no step" if cost is None else f"{cost:,.2f} a thousand steps",
         ]
     )
-
-
-def comparison_rows(found: "Comparison") -> list[tuple[str, str]]:
-    """A run beside its simulation."""
-    simulated = found.simulated
-    return [
-        (
-            "goodput, simulated",
-            f"{found.goodput:.1%}, {simulated.goodput:.1%} ({found.difference:+.1%})",
-        ),
-        ("steps, simulated", f"{found.steps:,}, {simulated.steps:,}"),
-    ]

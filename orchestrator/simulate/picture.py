@@ -42,7 +42,7 @@ def plot_simulations(simulations: Sequence[Simulation], path: Path, title: str) 
     figure = Figure(figsize=(1.6 + 4.6 * columns, 8.4), dpi=120, facecolor="white")
     FigureCanvasAgg(figure)
     panels = figure.subplots(
-        3, columns, squeeze=False, gridspec_kw={"height_ratios": [1.2, 1.2, 1], "hspace": 0.42}
+        3, columns, squeeze=False, gridspec_kw={"height_ratios": [1.2, 1.2, 1], "hspace": 0.5}
     )
     left = 1.15 / figure.get_figwidth()
     figure.subplots_adjust(left=left, right=0.98, top=0.83, bottom=0.07, wspace=0.3)
@@ -123,7 +123,7 @@ def _draw_cost(axes: Axes, simulation: Simulation, *, is_first: bool) -> None:
     for place, (_, cost, color) in enumerate(bars):
         length = _LONGEST * on_demand if cost is None else min(cost, _LONGEST * on_demand)
         axes.barh(place, length, color=color, height=0.62, alpha=0.25 if cost is None else 1)
-        words = "not one step" if cost is None else f"{cost:,.0f}"
+        words = "not one step" if cost is None else f"{cost:,.0f}" + " →" * (length < cost)
         axes.text(length + 0.03 * on_demand, place, words, va="center", fontsize=9, color=_INK)
     axes.set_yticks(range(len(bars)), [name for name, _, _ in bars] if is_first else [])
     axes.invert_yaxis()
