@@ -7,9 +7,9 @@ from typing import Any
 
 from orchestrator.config.job import Job
 from orchestrator.errors import ConfigError
-from orchestrator.simulate.fleet import Rules
 from orchestrator.simulate.measured import Measured, read_measured
 from orchestrator.simulate.measuring import Event, from_events
+from orchestrator.simulate.newcomers import Rules
 from orchestrator.simulate.picture import plot_simulations
 from orchestrator.simulate.reading import read_trace
 from orchestrator.simulate.replay import Comparison, compare

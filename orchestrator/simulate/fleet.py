@@ -6,41 +6,19 @@ beside the training and join at a step's end; who has a notice leaves at one. Wh
 decided by the policies that the real cluster asks.
 """
 
-import heapq
-import itertools
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import assert_never
 
-from orchestrator.policy.joining import (
-    Admit,
-    JoinWhenSteady,
-    Loading,
-    LossReason,
-    NodeHistory,
-    Refuse,
-    Start,
-    StartLimits,
-    Wait,
-    may_start,
-)
+from orchestrator.policy.joining import LossReason
 from orchestrator.policy.leaving import LeavingView, NoNeed, Save, leave_now, must_save
 from orchestrator.simulate.measured import Measured
+from orchestrator.simulate.newcomers import Newcomers, Rules
 from orchestrator.simulate.outcome import Outcome, Progress
 from orchestrator.simulate.speed import Speed
 from orchestrator.simulate.traces import Change, Trace
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rules:
-    """What a job wants, and the policies."""
-
-    least: int = 1
-    most: int = 1_000_000
-    joining: JoinWhenSteady = field(default_factory=JoinWhenSteady)
-    starts: StartLimits = field(default_factory=StartLimits)
 
 
 @dataclass
@@ -67,16 +45,7 @@ class Fleet:
         self._trace, self._measured, self._rules = trace, measured, rules
         self._speed = speed
         self._progress = Progress(measured, self._speed)
-        self._order = itertools.count()
-        self._asks: list[tuple[float, int, str, int]] = []
-        """Workers that have something to ask: when, in which order, where, in which life."""
-        self._history: dict[str, NodeHistory] = {}
-        self._life: dict[str, int] = {}
-        self._alive: set[str] = set()
-        self._unstarted: deque[str] = deque()
-        self._loading: dict[str, Loading] = {}
-        self._asking: set[str] = set()
-        self._joining: list[str] = []
+        self._newcomers = Newcomers(rules, measured.load_s)
         self._present: list[str] = []
         self._leaving: dict[str, float | None] = {}
         self._step: _Step | None = None
@@ -85,58 +54,48 @@ class Fleet:
 
     def run(self) -> Outcome:
         """Train until the trace ends."""
-        changes = deque(self._trace.changes)
-        while changes or self._asks:
-            if changes and (not self._asks or changes[0].at_s <= self._asks[0][0]):
+        changes, newcomers = deque(self._trace.changes), self._newcomers
+        end_s = self._trace.end_s
+        while changes or newcomers.next_ask_s < end_s:
+            if changes and changes[0].at_s <= newcomers.next_ask_s:
                 change = changes.popleft()
-                self._advance(change.at_s)
+                now_s = change.at_s
+                self._advance(now_s)
                 self._meet(change)
             else:
-                at_s, _, node, life = heapq.heappop(self._asks)
-                if at_s >= self._trace.end_s:
-                    continue
-                self._advance(at_s)
-                if self._life.get(node) == life:
-                    self._ask(node, at_s)
-                if not self._asks or self._asks[0][0] > at_s:
-                    # Who comes at the same time begins together.
-                    self._settle(at_s)
-        end_s = self._trace.end_s
+                now_s = newcomers.next_ask_s
+                self._advance(now_s)
+                newcomers.ask(num_present=len(self._present))
+            newcomers.start(now_s, num_staying=len(self._present) - len(self._leaving))
+            # Who comes at the same time begins together.
+            if self._step is None and newcomers.next_ask_s > now_s:
+                self._change_members(now_s)
         self._advance(end_s)
         self._mark(end_s)
         return self._progress.outcome(
             "elastic", end_s=end_s, joins=self._joins, losses=self._losses
         )
 
-    # What happens to nodes.
-
     def _meet(self, change: Change) -> None:
         now_s, node = change.at_s, change.node
         match change.kind:
             case "up":
-                self._alive.add(node)
-                self._history.setdefault(node, NodeHistory(node=node))
-                self._history[node] = self._history[node].noticed(is_draining=False)
-                self._unstarted.append(node)
+                self._newcomers.come(node)
             case "notice":
                 self._notice(node, change)
             case "down" | "frozen":
-                self._alive.discard(node)
                 self._lose(node, now_s, "node")
             case "killed":
                 self._lose(node, now_s, "process")
-                if node in self._alive and not self._history[node].is_draining:
-                    self._unstarted.append(node)
+                self._newcomers.come_again(node)
             case _:
                 assert_never(change.kind)
-        self._start_some(now_s)
-        self._settle(now_s)
 
     def _notice(self, node: str, change: Change) -> None:
-        self._history[node] = self._history[node].noticed(is_draining=True)
+        self._newcomers.notice(node)
         if node not in self._present:
             # No model is loaded on a machine that goes.
-            self._lose(node, change.at_s, "notice")
+            self._newcomers.drop(node, change.at_s, "notice")
             return
         left_s = max(0.0, self._step.end_s - change.at_s) if self._step else 0.0
         if leave_now(change.deadline_s, now_s=change.at_s, step_left_s=left_s):
@@ -147,20 +106,12 @@ class Fleet:
             self._leaving[node] = change.deadline_s
 
     def _lose(self, node: str, now_s: float, reason: LossReason) -> None:
-        """The worker there is gone, whatever it was doing; without one nothing happens."""
-        had_worker = node in self._present or node in self._asking or node in self._loading
-        if had_worker or node in self._joining:
-            self._history[node] = self._history[node].lost(now_s, reason)
-        self._life[node] = next(self._order)
-        self._loading.pop(node, None)
-        self._asking.discard(node)
         self._leaving.pop(node, None)
-        if node in self._joining:
-            self._joining.remove(node)
-        if node in self._unstarted:
-            self._unstarted.remove(node)
         if node in self._present:
+            self._newcomers.lost(node, now_s, reason)
             self._lose_present(node, now_s, reason)
+        else:
+            self._newcomers.drop(node, now_s, reason)
 
     def _lose_present(self, node: str, now_s: float, reason: LossReason) -> None:
         rank, world_size = self._present.index(node), len(self._present)
@@ -188,56 +139,7 @@ class Fleet:
             self._has_state = False
         self._step = None
         self._mark(now_s)
-        # Now everybody is welcome who was told to wait.
-        for node in sorted(self._asking):
-            self._push(now_s, node)
-
-    # Newcomers.
-
-    def _start_some(self, now_s: float) -> None:
-        while self._unstarted and self._room() > 0:
-            node = self._unstarted[0]
-            loading = self._loading.values()
-            answer = may_start(node, loading, now_s=now_s, limits=self._rules.starts)
-            if not isinstance(answer, Start):
-                return
-            self._unstarted.popleft()
-            self._life[node] = next(self._order)
-            self._loading[node] = Loading(node=node, since_s=now_s)
-            self._push(now_s + self._measured.load_s, node)
-
-    def _room(self) -> int:
-        there = len(self._present) + len(self._joining) - len(self._leaving)
-        return self._rules.most - there - len(self._loading) - len(self._asking)
-
-    def _push(self, at_s: float, node: str) -> None:
-        heapq.heappush(self._asks, (at_s, next(self._order), node, self._life[node]))
-
-    def _ask(self, node: str, now_s: float) -> None:
-        if node in self._joining or node in self._present:
-            return
-        self._loading.pop(node, None)
-        self._asking.add(node)
-        held_up = len(self._present) + len(self._joining) < self._rules.least
-        answer = self._rules.joining.decide(self._history[node], now_s=now_s, held_up=held_up)
-        match answer:
-            case Admit():
-                self._asking.remove(node)
-                self._joining.append(node)
-            case Wait(seconds=seconds):
-                self._push(now_s + seconds, node)
-            case Refuse():
-                self._asking.remove(node)
-            case _:
-                assert_never(answer)
-        self._start_some(now_s)
-
-    # Steps.
-
-    def _settle(self, now_s: float) -> None:
-        """Where nobody trains: begin, if there are enough by now."""
-        if self._step is None:
-            self._change_members(now_s)
+        self._newcomers.ask_all_again(now_s)
 
     def _advance(self, until_s: float) -> None:
         """Do all steps that end by then."""
@@ -247,7 +149,7 @@ class Fleet:
                 self._progress.count_disturbed(step.world_size, ended_s=step.end_s)
             else:
                 self._progress.count(1, step.world_size, from_s=step.start_s)
-            if step.is_disturbed or self._joining or self._leaving:
+            if step.is_disturbed or self._newcomers.are_ready or self._leaving:
                 self._change_members(step.end_s)
                 continue
             step_s = self._speed.step_s(step.world_size)
@@ -260,14 +162,10 @@ class Fleet:
         """Between two steps: who has a notice goes, who is ready comes."""
         if self._leaving:
             self._let_go(now_s)
-        cost_s = 0.0
-        if self._joining:
-            cost_s = self._measured.join_s if self._present else 0.0
-            self._joins += len(self._joining)
-            for node in self._joining:
-                self._history[node] = self._history[node].joined(now_s)
-            self._present += self._joining
-            self._joining = []
+        joined = self._newcomers.let_in(now_s)
+        cost_s = self._measured.join_s if joined and self._present else 0.0
+        self._joins += len(joined)
+        self._present += joined
         self._step = None
         if len(self._present) >= self._rules.least and self._present:
             if not self._has_state:
@@ -282,7 +180,7 @@ class Fleet:
         self._save_if_needed(self._leaving, now_s, step_left_s=0.0)
         self._losses += len(self._leaving)
         for node in self._leaving:
-            self._history[node] = self._history[node].lost(now_s, "notice")
+            self._newcomers.lost(node, now_s, "notice")
             self._present.remove(node)
         self._leaving = {}
         if len(self._present) < self._rules.least:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from orchestrator.errors import DataError
 from orchestrator.policy.joining import JoinWhenSteady
-from orchestrator.simulate.fleet import Fleet, Rules
+from orchestrator.simulate.fleet import Fleet
 from orchestrator.simulate.measured import Measured
 from orchestrator.simulate.measuring import Event, from_events
+from orchestrator.simulate.newcomers import Rules
 from orchestrator.simulate.outcome import Outcome
 from orchestrator.simulate.speed import Speed
 from orchestrator.simulate.traces import Spell, Trace, trace_of

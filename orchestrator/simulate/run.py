@@ -4,8 +4,9 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.simulate.fleet import Fleet, Rules
+from orchestrator.simulate.fleet import Fleet
 from orchestrator.simulate.measured import Measured
+from orchestrator.simulate.newcomers import Rules
 from orchestrator.simulate.outcome import Outcome
 from orchestrator.simulate.restarts import STOCK, TUNED, RestartedGroup
 from orchestrator.simulate.speed import Speed

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.policy.joining import JoinWhenSteady, StartLimits
-from orchestrator.simulate.fleet import Fleet, Rules
+from orchestrator.simulate.fleet import Fleet
 from orchestrator.simulate.measured import Measured
+from orchestrator.simulate.newcomers import Rules
 from orchestrator.simulate.outcome import Outcome
 from orchestrator.simulate.speed import Speed
 from orchestrator.simulate.traces import Change, ChangeKind, Trace

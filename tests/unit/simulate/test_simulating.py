@@ -12,8 +12,8 @@ from PIL import Image
 from orchestrator.errors import ConfigError
 from orchestrator.plan.deal import deal_step, redeal
 from orchestrator.simulate.command import Wanted, simulate_all
-from orchestrator.simulate.fleet import Rules
 from orchestrator.simulate.measured import Measured, read_measured
+from orchestrator.simulate.newcomers import Rules
 from orchestrator.simulate.picture import plot_simulations
 from orchestrator.simulate.run import Prices, simulate
 from orchestrator.simulate.shapes import bursty, calm
