@@ -50,8 +50,10 @@ def read_trace(path: Path, *, notice_s: float = NOTICE_S) -> Trace:
     reader = _Reader(path)
     for row, cells in _rows(reader):
         _read_row(reader, row, cells)
-    if not (reader.problems or reader.changes or reader.counts):
-        reader.wrong(2, "no row below the header", "Write at least one")
+    times_s = {change.at_s for _, change in reader.changes}
+    times_s |= {at_s for at_s, _ in reader.counts}
+    if len(times_s) < 2 and not reader.problems:
+        reader.wrong(2, f"{len(times_s)} points in time", "Write two at least: a start, an end")
     _check_lives(reader)
     if reader.problems:
         shown = reader.problems[:MOST_SHOWN]
@@ -149,4 +151,6 @@ def _trace(name: str, changes: list[Change]) -> Trace:
                 deadline_s=deadline_s if change.kind == "notice" else None,
             )
         )
-    return Trace(name=name, end_s=end_s - origin_s, changes=tuple(reversed(moved)))
+    # What happens in the last moment changes nothing any more.
+    kept = tuple(change for change in reversed(moved) if change.at_s < end_s - origin_s)
+    return Trace(name=name, end_s=end_s - origin_s, changes=kept)
