@@ -5,9 +5,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: demo test check schema clean bench-images bench-index bench-handout bench-plan bench-exact
-
-.PHONY: demo test check schema clean bench-images bench-index bench-handout bench-plan bench-checkpoints
+.PHONY: demo test check schema clean simulate
+.PHONY: bench-images bench-index bench-handout bench-plan bench-exact bench-checkpoints
 
 demo: .venv/.stamp
 	@$(BIN)/orchestrator demo
@@ -42,6 +41,10 @@ bench-exact: .venv/.stamp
 
 bench-checkpoints: .venv/.stamp
 	@$(BIN)/python -m tests.bench.checkpoints
+
+# What a day on 1,000 spot nodes would bring, in three kinds of market: .demo/simulation.png.
+simulate: .venv/.stamp
+	@$(BIN)/orchestrator simulate --nodes 1000 --hours 24 --to .demo/simulation.png
 
 schema: .venv/.stamp
 	@$(BIN)/python -m orchestrator.config.schema > jobs/job.schema.json

@@ -350,6 +350,54 @@ def watch(
 
 
 @app.command()
+def simulate(  # noqa: PLR0913, PLR0917 - each is an option of its own
+    job_file: Annotated[
+        Path | None, typer.Argument(metavar="JOB", help="For scale.workers and checkpoints.")
+    ] = None,
+    trace: Annotated[
+        list[str] | None,
+        typer.Option(help="calm, diurnal, bursty or a CSV file; repeat it for more. Else all."),
+    ] = None,
+    nodes: Annotated[int, typer.Option(help="Of a shape, at most.")] = 1000,
+    hours: Annotated[float, typer.Option(help="Longer files are cut.")] = 24.0,
+    seed: Annotated[int, typer.Option(help="Another one, other luck.")] = 0,
+    events: Annotated[
+        str | None, typer.Option(help="A run's events.jsonl: take its times, and replay it.")
+    ] = None,
+    measured: Annotated[Path | None, typer.Option(help="Times by hand, as JSON.")] = None,
+    price_spot: Annotated[float, typer.Option(help="Of a node for an hour.")] = 0.35,
+    price_on_demand: Annotated[float, typer.Option(help="Of a node for an hour.")] = 1.0,
+    to: Annotated[Path, typer.Option(help="The picture.")] = Path("simulation.png"),
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a training would get done on machines that come and go, and at what cost."""
+    job = _load(job_file, overrides) if job_file else None
+    logs = _logs(job) if job else Path.home() / ".cache" / "orchestrator" / "logs"
+    with _screen(logs, "simulate") as screen:
+        from orchestrator.simulate.command import Wanted, simulate_all
+        from orchestrator.storage import Store
+        from orchestrator.tables import simulation_tables
+        from orchestrator.tracking.events import decode_log
+        from orchestrator.tracking.summary import summarise
+
+        folder, _, name = (events or "").rpartition("/")
+        log = decode_log(Store.open(folder or ".").read_lines(name)) if events else None
+        wanted = Wanted(
+            traces=trace, nodes=nodes, hours=hours, seed=seed, spot=price_spot,
+            on_demand=price_on_demand, measured=measured, log=log,
+            goodput=summarise(log).goodput if log else 0.0, picture=to,
+        )  # fmt: skip
+        with screen.bar("Simulating") as bar:
+            report = simulate_all(wanted, job, bar.move)
+        for title, rows in simulation_tables(report):
+            screen.show(title, rows)
+        screen.say(f"Look at it: {to}")
+        if as_json:
+            screen.print_json(json.dumps(report.as_json()))
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where everything is made.")] = Path(".demo"),
     job_file: Annotated[Path, typer.Option("--job")] = Path("jobs/demo.yaml"),

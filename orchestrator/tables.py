@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from orchestrator.data.grouping.group import GroupReport
     from orchestrator.data.index import Index
     from orchestrator.data.lint.inspection import Inspection
+    from orchestrator.simulate.command import Report
+    from orchestrator.simulate.run import Ranked, Simulation
     from orchestrator.tracking.events import Event
 
 LARGEST_SHOWN = 20
@@ -120,3 +122,45 @@ def group_rows(report: "GroupReport") -> list[tuple[str, str]]:
         ("other files", str(report.other_files)),
         ("contact sheets", report.sheets),
     ]
+
+
+def simulation_tables(report: "Report") -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Simulations as tables with their titles, and the run itself beside its own."""
+    for simulation in report.simulations:
+        yield simulation.trace.name, _simulation_rows(simulation)
+    if report.replayed is not None:
+        run, simulated = report.replayed, report.replayed.simulated
+        goodputs = f"{run.goodput:.1%}, {simulated.goodput:.1%} ({run.difference:+.1%})"
+        yield (
+            "the run itself, replayed",
+            [
+                ("goodput, simulated", goodputs),
+                ("steps, simulated", f"{run.steps:,}, {simulated.steps:,}"),
+            ],
+        )
+
+
+def _simulation_rows(found: "Simulation") -> list[tuple[str, str]]:
+    return [
+        (
+            "nodes on average",
+            f"{found.mean_nodes:,.1f} for {found.trace.end_s / 3600:.3g} hours",
+        ),
+        ("on-demand", f"{found.on_demand_per_1000:,.2f} a thousand steps"),
+        *((ranked.outcome.strategy, _in_a_line(ranked)) for ranked in found.ranked),
+    ]
+
+
+def _in_a_line(ranked: "Ranked") -> str:
+    outcome, cost = ranked.outcome, ranked.cost_per_1000
+    return ", ".join(
+        [
+            f"goodput {outcome.goodput:.1%}",
+            f"{outcome.steps:,} steps ({ranked.of_ideal:.1%} of ideal)",
+            f"{outcome.losses:,} losses",
+            f"{outcome.standstill_s / 3600:,.2f} h stood still",
+            f"{outcome.steps_replayed:,} steps replayed",
+            f"{outcome.lost_node_s / 3600:,.1f} node hours of work lost",
+            "no step" if cost is None else f"{cost:,.2f} a thousand steps",
+        ]
+    )

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-COMMANDS = ("index", "group", "plan", "train", "evaluate", "export", "watch", "demo")
+COMMANDS = (
+    "index", "group", "plan", "train", "evaluate", "export", "watch", "simulate", "demo"
+)  # fmt: skip
 PROGRAM = """\
 import sys
 from orchestrator.cli import main
