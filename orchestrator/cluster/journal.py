@@ -5,16 +5,21 @@ about training; what it knows, it knows from the store, so that Ray may restart 
 """
 
 import logging
+import statistics
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from orchestrator.cluster.roster import UNKNOWN, NodeView, Orders, Process, Roster
 from orchestrator.errors import ConfigError, FaultError, OrchestratorError, StorageError
 from orchestrator.plan.steps import Slot
+from orchestrator.policy.faults import Budget, FaultKind, kind_of
+from orchestrator.policy.joining import Admission, Admit
+from orchestrator.policy.slowness import Keep, Name, Release
 from orchestrator.storage import Store
 from orchestrator.tracking.event_log import EventLog
 from orchestrator.tracking.events import (
@@ -23,13 +28,12 @@ from orchestrator.tracking.events import (
     decode_log,
     encode,
     make_event,
+    number,
     whole_number,
 )
 from orchestrator.train.manifest import RunManifest, admit, freeze, read_manifest
 
 EVENTS = "events.jsonl"
-STARTS_WITHOUT_A_STEP = 20
-"""Faults have no budget, but a run in which nothing but faults happens has to end."""
 DURABLE_S = 90.0
 """The longest that is waited for a store to take what a training depends on."""
 FAILED_S = 10.0
@@ -92,6 +96,8 @@ class Terms:
     allow_mixed: bool
     generation: int
     """The lease's: one a driver that trains this run."""
+    cells: tuple[int, int] = (1, 1)
+    """The least and the most that train."""
 
 
 class Journal:
@@ -123,10 +129,12 @@ class Journal:
         self._log = EventLog(store, EVENTS, guard)
         self._events = decode_log(store.read_lines(EVENTS))
         self._rounds = _rounds_that_count(self._events)
-        self._roster = Roster(clock)
+        self._roster = Roster(terms.cells[0], clock, time.time)
+        self._budget = Budget(cells=terms.cells[1])
+        self._charged: set[Process] = set()
+        self._round_s: deque[float] = deque(maxlen=16)
         self._quorum_id = -1
         self._lighthouse = ""
-        self._starts = 0
         self._refused: set[int] = set()
         self._outcome: Outcome | None = None
         self._writer: tuple[int, float] | None = None
@@ -147,6 +155,7 @@ class Journal:
             else:
                 with self._lock:
                     self._roster.nodes = nodes
+                    self._tell_pace()
             time.sleep(LOOK_S)
 
     def _recall(self, event: Event) -> None:
@@ -183,7 +192,9 @@ class Journal:
             # Only now: what the store did not take, another worker may still report.
             self._rounds |= _rounds_that_count(fresh)
             if any("round" in event for event in fresh):
-                self._starts = 0
+                self._budget = self._budget.step_done()
+            self._round_s.extend(number(e, "round_s") for e in fresh if e["kind"] == "step")
+            self._roster.step_s = statistics.median(self._round_s) if self._round_s else 0.0
 
     def _write(self, events: list[Event]) -> None:
         if events:
@@ -227,8 +238,8 @@ class Journal:
                     # Nobody trains, and nobody would: that is a person's to decide.
                     self.fail(Failure.of(error))
                 raise
+            self._charge(self._roster.processes.get(cell, process), process)
             self._roster.processes[cell] = process
-            self._count_start()
             return manifest
 
     def _check_class(self, numeric_class: dict[str, str]) -> RunManifest:
@@ -250,21 +261,43 @@ class Journal:
         """
         with self._lock:
             self._write([self._event("waiting", reason=f"cell {cell} did not run: {reason}")])
-            self._count_start(reason)
+            self._spend("worker", reason)
 
-    def _count_start(self, reason: str = "workers died") -> None:
-        self._starts += 1
-        if self._starts > STARTS_WITHOUT_A_STEP + len(self._roster.processes):
-            self.fail(
-                Failure.of(
-                    FaultError(
-                        f"workers were started {self._starts} times without a step in between"
-                        f" (the last time: {reason})",
-                        "cluster",
-                        "Look at the workers' logs: memory may be short, or a library broken",
-                    )
-                )
-            )
+    def _charge(self, before: Process, now: Process) -> None:
+        """Count the end of a cell's last worker where it belongs: to its machine, or to it."""
+        if before != now and before not in self._charged:
+            self._charged.add(before)
+            self._spend(kind_of(self._roster.reason_of(before)), "a worker's process died")
+
+    def _spend(self, kind: FaultKind, reason: str) -> None:
+        left = self._budget.spend(kind)
+        if isinstance(left, Budget):
+            self._budget = left
+            return
+        problem = f"{left.reason} (the last time: {reason})"
+        self.fail(Failure.of(FaultError(problem, "cluster", left.fix)))
+
+    def _tell_pace(self) -> None:
+        """Say who holds up the others; who does so for too long is released."""
+        verdict = self._roster.slowest()
+        match verdict:
+            case Keep():
+                return
+            case Name(cell=cell, reason=reason):
+                self._write([self._event("slow", cell=cell, reason=reason)])
+            case Release(cell=cell, reason=reason):
+                self._write([self._event("released", cell=cell, reason=reason)])
+            case _:
+                assert_never(verdict)
+
+    def may_join(self, cell: int) -> Admission:
+        """Whether a worker that was let in and has loaded its model may join now."""
+        with self._lock:
+            found = self._roster.admission(cell)
+            process = self._roster.processes.get(cell, UNKNOWN)
+            if not isinstance(found, Admit) and self._roster.is_news(process, "held"):
+                self._write([self._event("held", cell=cell, reason=found.reason)])
+            return found
 
     def quorum(self, quorum_id: int, cells: tuple[int, ...], step: int, round_: int) -> None:
         """Take note of a new membership; say who joined, who was lost, and who began anew."""
@@ -285,7 +318,8 @@ class Journal:
                 + [self._event("quorum", **where, quorum=quorum_id)]
             )
             self._write(fresh)
-            self._quorum_id, roster.seen = quorum_id, now
+            roster.take_quorum(now)
+            self._quorum_id = quorum_id
             if begins:
                 self._rounds = _rounds_that_count(self._events)
 

@@ -5,7 +5,22 @@ The journal holds one and asks it; every worker attends it about twice a second.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import assert_never
 
+from orchestrator.policy.joining import Admission, JoinWhenSteady, LossReason, NodeHistory
+from orchestrator.policy.leaving import LeavingView, Save, Saving, must_save
+from orchestrator.policy.slowness import (
+    Keep,
+    Name,
+    Pace,
+    PaceView,
+    Release,
+    ReleaseTheSlow,
+    Verdict,
+)
+
+SAVE_S = 2.0
+"""What a checkpoint is taken to need, where somebody has to write one in time."""
 LEAVE_S = 30.0
 """What a worker that is told to go has, where nobody said how long."""
 
@@ -53,42 +68,53 @@ class Attendance:
     """What a worker said of itself last."""
 
     round: int
-    waiting_s: float | None
-    """For how long it has been waiting for the others; None: it computes."""
-    heard_s: float
+    waiting_since_s: float | None
+    """Since when it has been waiting for the others; None: it computes."""
 
 
 @dataclass
 class Roster:
-    """The cells of a run.
+    """The cells of a run: what is known of them, held against the policies.
 
     Attributes:
+        least: With fewer cells training stands still.
         processes: The newest worker of each cell that was let in.
         seen: Those in the newest quorum.
-        nodes: What is known of nodes.
+        nodes: What the cluster says of nodes.
+        leavers: Workers that said that they leave.
+        released: Workers that the others have waited for in vain.
+        step_s: Median of recent steps.
     """
 
+    least: int
     clock: Callable[[], float]
+    wall: Callable[[], float]
     processes: dict[int, Process] = field(default_factory=dict)
     seen: dict[int, Process] = field(default_factory=dict)
     nodes: NodeView = field(default_factory=NodeView)
-    attendance: dict[int, Attendance] = field(default_factory=dict)
-    released: set[Process] = field(default_factory=set)
     leavers: set[Process] = field(default_factory=set)
-    """Workers that said that they leave."""
-    told: set[tuple[Process, str]] = field(default_factory=set)
-    """Who was told what, so that it is told and recorded once."""
+    released: set[Process] = field(default_factory=set)
+    step_s: float = 0.0
+    _attendance: dict[int, Attendance] = field(default_factory=dict)
+    _histories: dict[str, NodeHistory] = field(default_factory=dict)
+    _told: set[tuple[Process, str]] = field(default_factory=set)
+    _named: int | None = None
 
     def attend(self, cell: int, pid: int, round_: int, waiting_s: float | None) -> Orders:
         """A worker says how it is; what it is to do."""
         process = self.processes.get(cell, UNKNOWN)
         if process.pid != pid:
             return Orders()
-        self.attendance[cell] = Attendance(round_, waiting_s, self.clock())
+        since_s = None if waiting_s is None else self.clock() - waiting_s
+        self._attendance[cell] = Attendance(round_, since_s)
+        saving = self._saving()
+        writes = isinstance(saving, Save) and saving.cell == cell
+        at_once = writes and isinstance(saving, Save) and saving.at_once
         return Orders(
             leave_by_s=self.nodes.draining.get(process.node),
-            save=self._is_advised(process),
-            save_now=self._is_last(cell),
+            save=self._is_advised(process)
+            or (writes and not at_once and self.is_news(process, "save before all go")),
+            save_now=at_once,
             end=process in self.released,
         )
 
@@ -98,11 +124,83 @@ class Roster:
 
     def is_news(self, process: Process, what: str) -> bool:
         """Whether a worker is told this for the first time."""
-        is_new = (process, what) not in self.told
-        self.told.add((process, what))
+        is_new = (process, what) not in self._told
+        self._told.add((process, what))
         return is_new
 
-    def _is_last(self, cell: int) -> bool:
-        """Whether all who train are about to go, and this one is to save what they have."""
-        going = [c for c, process in self.seen.items() if process.node in self.nodes.draining]
-        return bool(going) and len(going) == len(self.seen) and cell == min(going)
+    def _saving(self) -> Saving:
+        """Whether somebody has to save before those whose nodes go have left."""
+        draining = self.nodes.draining
+        going = {c: p.node for c, p in self.seen.items() if p.node in draining}
+        view = LeavingView(
+            present=tuple(self.seen),
+            deadline_s={cell: draining[node] or None for cell, node in going.items()},
+            least=self.least,
+            now_s=self.wall(),
+            step_left_s=self.step_s,
+            save_s=SAVE_S,
+        )
+        return must_save(view)
+
+    def admission(self, cell: int) -> Admission:
+        """Whether a worker that has loaded its model may join now."""
+        process = self.processes.get(cell, UNKNOWN)
+        history = self._history(process.node).noticed(
+            is_draining=process.node in self.nodes.draining
+        )
+        held_up = len(self.seen) < self.least
+        return JoinWhenSteady().decide(history, now_s=self.clock(), held_up=held_up)
+
+    def _history(self, node: str) -> NodeHistory:
+        return self._histories.get(node, NodeHistory(node=node))
+
+    def take_quorum(self, now: dict[int, Process]) -> None:
+        """Note who trains from now on, and what it says of their nodes."""
+        for cell, process in self.seen.items():
+            if now.get(cell) != process:
+                lost = self._history(process.node).lost(self.clock(), self.reason_of(process))
+                self._histories[process.node] = lost
+        for cell, process in now.items():
+            if self.seen.get(cell) != process:
+                joined = self._history(process.node).joined(self.clock())
+                self._histories[process.node] = joined
+        self.seen = now
+
+    def reason_of(self, process: Process) -> LossReason:
+        """Why a worker that is gone is gone."""
+        if process in self.leavers or process.node in self.nodes.draining:
+            return "notice"
+        return "node" if process.node in self.nodes.dead else "process"
+
+    def slowest(self) -> Verdict:
+        """Whether one cell holds up all others, and for too long."""
+        paces = tuple(
+            Pace(cell=cell, round=said.round, waiting_since_s=said.waiting_since_s)
+            for cell, said in self._attendance.items()
+            if cell in self.seen
+        )
+        if len(paces) < len(self.seen):
+            return Keep()
+        view = PaceView(
+            paces=paces,
+            now_s=self.clock(),
+            step_s=self.step_s,
+            least=self.least,
+            named=self._named,
+        )
+        verdict = ReleaseTheSlow().decide(view)
+        match verdict:
+            case Keep():
+                self._named = self._named if _is_behind(view) else None
+            case Name(cell=cell):
+                self._named = cell
+            case Release(cell=cell):
+                self.released.add(self.seen[cell])
+            case _:
+                assert_never(verdict)
+        return verdict
+
+
+def _is_behind(view: PaceView) -> bool:
+    """Whether the cell that was named still computes what the others wait for."""
+    return any(p.cell == view.named and p.waiting_since_s is None for p in view.paces)

@@ -132,6 +132,7 @@ def _record_terms(prepared: Prepared, generation: int) -> RecordTerms:
         micro_tokens=prepared.job.train.micro_tokens,
         allow_mixed=prepared.job.scale.allow_mixed_machines,
         generation=generation,
+        cells=prepared.job.scale.cells,
     )
 
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import ray
 
@@ -26,6 +26,7 @@ from orchestrator.models.device import pick_device
 from orchestrator.models.export import save_adapter
 from orchestrator.models.lora import trained_tensors
 from orchestrator.plan.steps import Part, Slot, StepPlan
+from orchestrator.policy.joining import Admit, Refuse, Wait
 from orchestrator.storage import Store
 from orchestrator.tracking.events import EventValue, make_event
 from orchestrator.train.background import STATE, BackgroundCheckpoints
@@ -45,6 +46,8 @@ from orchestrator.train.state import Replica
 
 CALL_TIMEOUT_S = 120.0
 """The longest a worker waits for the journal."""
+ASK_AGAIN_S = 2.0
+"""How often a cell that has to wait asks whether it may join by now."""
 ATTEND_TIMEOUT_S = 10.0
 """The longest it waits to hear what it is to do; it asks again."""
 
@@ -104,6 +107,8 @@ class _Seat:
 
     def take(self, crew: Crew) -> Literal["done", "left"]:
         """Train with the others until all is done, or this cell is let go."""
+        if not self._wait_to_join():
+            return "left"
         self._load_checkpoint()
         train = self.job.train
         checkpoints = BackgroundCheckpoints(
@@ -132,6 +137,20 @@ class _Seat:
         attendant.close()
         checkpoints.close()
         return end
+
+    def _wait_to_join(self) -> bool:
+        """Return once this cell may join; False where it may not, on this node."""
+        while True:
+            admission = _tell(self.spec, "may_join", self.spec.cell)
+            match admission:
+                case Admit():
+                    return True
+                case Wait(seconds=seconds):
+                    time.sleep(min(seconds, ASK_AGAIN_S))
+                case Refuse():
+                    return False
+                case _:
+                    assert_never(admission)
 
     def _load_checkpoint(self) -> None:
         checkpoint, torn = _newest_checkpoint(self.spec.lease.store)
