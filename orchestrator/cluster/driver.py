@@ -1,0 +1,83 @@
+"""A driver's side of being supervised: its orders, its parent's end, and its own last word."""
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from orchestrator.cluster.supervise import FAULT, STOP_S, Orders
+from orchestrator.errors import FaultError, StorageError
+
+_LASTING = (FileNotFoundError, ImportError, ValueError, TypeError, KeyError)
+"""What is behind a store's error that no waiting mends: nothing there, no client, no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leash:
+    """The line to the parent: it ends when the parent does."""
+
+    channel: socket.socket
+
+    @classmethod
+    def taken(cls) -> tuple[Orders, "Leash"]:
+        """What the parent wants, and the line to it; from now on its end is ours."""
+        channel = socket.socket(fileno=os.dup(0))
+        with channel.makefile("rb") as lines:
+            orders = Orders(**json.loads(lines.readline()))
+        # Nobody whom we start is to hold the line.
+        with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is wanted
+            os.dup2(nothing.fileno(), 0)
+        threading.Thread(target=_end_with, args=(channel,), daemon=True).start()
+        return orders, cls(channel)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Let the parent know that an exit with a code of its own was meant."""
+        try:
+            yield
+        except SystemExit as end:
+            if end.code != FAULT:
+                self._say(None)
+            raise
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Answer to stops from here on, and end with a word to the parent at a fault.
+
+        Raises:
+            SystemExit: With ``FAULT``, where an error may pass.
+        """
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        try:
+            yield
+        except (FaultError, StorageError) as error:
+            if not may_pass(error):
+                raise
+            self._say(error.args)
+            raise SystemExit(FAULT) from None
+
+    def _say(self, word: tuple[str, ...] | None) -> None:
+        # Perhaps nobody is left to hear it.
+        with suppress(OSError):
+            self.channel.sendall(json.dumps(word).encode())
+
+
+def may_pass(error: FaultError | StorageError) -> bool:
+    """Whether the same driver, started again a little later, might have better luck."""
+    return isinstance(error, FaultError) or not isinstance(error.__cause__, _LASTING)
+
+
+def _end_with(channel: socket.socket) -> None:
+    """Wait for the parent's end; then end this process, in peace if it can be."""
+    # A line that breaks has ended too.
+    with suppress(OSError):
+        channel.recv(1)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(STOP_S)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,122 @@
+"""A driver that dies is started again; whatever else ends one ends the command."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from orchestrator.cluster.training import TrainResult
+from orchestrator.config.job import Job
+from orchestrator.tracking.events import decode
+from tests.integration.test_commands import ORCHESTRATOR, wait_for_checkpoint, write_job
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
+
+GONE_S = 15.0
+"""How long what belonged to a driver may outlive it."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A command under way, and what it leaves."""
+
+    process: "subprocess.Popen[bytes]"
+    run: Path
+    out: Path
+    err: Path
+
+    def driver(self) -> int:
+        """The newest driver's process, once it holds the run."""
+        until(lambda: self.leases(), 120, "no driver took the run")
+        return int(json.loads(self.leases()[-1].read_text())["owner"]["pid"])
+
+    def leases(self) -> list[Path]:
+        return sorted(self.run.glob("lease/*.json"))
+
+    def said(self) -> list[str]:
+        return self.err.read_text().splitlines()
+
+
+@pytest.fixture
+def start(session: None, tmp_path: Path) -> Iterator[Callable[[Job], Training]]:
+    """Starts ``orchestrator train`` on the session's cluster."""
+    del session
+    address = ray.get_runtime_context().gcs_address
+    started: list[Training] = []
+
+    def begin(job: Job) -> Training:
+        stem = f"{job.name}-{len(started)}"
+        out, err = tmp_path / f"{stem}.out", tmp_path / f"{stem}.err"
+        options = [str(write_job(job, tmp_path)), "--address", address, "--json"]
+        command = [*ORCHESTRATOR, "train", *options]
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            process = subprocess.Popen(command, stdout=stdout, stderr=stderr)
+        started.append(Training(process, Path(job.storage.path) / job.name, out, err))
+        return started[-1]
+
+    yield begin
+    for training in started:
+        training.process.kill()
+        training.process.wait()
+
+
+def until(is_so: Callable[[], Any], limit_s: float, otherwise: str) -> None:
+    end_s = time.monotonic() + limit_s
+    while not is_so():
+        assert time.monotonic() < end_s, otherwise
+        time.sleep(0.05)
+
+
+def runs(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+
+
+def kill(pid: int) -> None:
+    signal.pidfd_send_signal(__import__("os").pidfd_open(pid), signal.SIGKILL)
+
+
+def workers(run: Path) -> list[int]:
+    """The processes of all workers that ever joined."""
+    events = [decode(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    return [int(event["pid"] or 0) for event in events if event["kind"] == "joined"]
+
+
+def test_a_driver_that_is_killed_is_started_again_and_a_rival_is_told_who_trains(
+    make_job: Callable[..., Job],
+    run_job: Callable[[Job], TrainResult],
+    start: Callable[[Job], Training],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    long = {"epochs": 12}
+    undisturbed = run_job(make_job("undisturbed", train=long)).weights_sha256
+    job = make_job("supervised", train=long)
+    training = start(job)
+    holder = training.driver()
+    rival = start(job)
+    assert rival.process.wait(100) == 1
+    assert [f"held by process {holder}" in line for line in rival.said()][-1]
+    assert not [line for line in rival.said() if "starting again" in line]
+
+    wait_for_checkpoint(training.run, training.process)
+    [worker] = workers(training.run)
+    killed_s = time.monotonic()
+    kill(holder)
+    until(lambda: not runs(worker), GONE_S, "the dead driver's worker goes on")
+    with capsys.disabled():
+        print(f"\ndriver killed: its worker was gone {time.monotonic() - killed_s:.2f} s later")
+
+    assert training.process.wait(150) == 0, training.said()
+    [line] = [line for line in training.said() if "starting again" in line]
+    assert line.startswith("the driver: was killed by SIGKILL; starting again in 1 s")
+    result = json.loads(training.out.read_text().splitlines()[-1])
+    assert result["weights_sha256"] == undisturbed
+    assert (result["restarts"], result["samples_used"]) == (1, 40 * 12)
+    assert len(training.leases()) == 2
