@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from orchestrator.cluster.supervise import FAULT, STOP_S, Orders
-from orchestrator.errors import FaultError, StorageError
+from orchestrator.errors import FaultError, InputError, OrchestratorError, StorageError
 
 _LASTING = (FileNotFoundError, ImportError, ValueError, TypeError, KeyError)
 """What is behind a store's error that no waiting mends: nothing there, no client, no sense."""
@@ -22,6 +22,8 @@ class Leash:
     """The line to the parent: it ends when the parent does."""
 
     channel: socket.socket
+    again: bool
+    """Whether this is not the first driver of its command."""
 
     @classmethod
     def taken(cls) -> tuple[Orders, "Leash"]:
@@ -33,17 +35,18 @@ class Leash:
         with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is wanted
             os.dup2(nothing.fileno(), 0)
         threading.Thread(target=_end_with, args=(channel,), daemon=True).start()
-        return orders, cls(channel)
+        return orders, cls(channel, orders.again)
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Let the parent know that an exit with a code of its own was meant."""
+        """Let the parent know which exit code was meant, a fault's excepted."""
         try:
             yield
         except SystemExit as end:
             if end.code != FAULT:
-                self._say(None)
+                self._say(end.code)
             raise
+        self._say(0)
 
     @contextmanager
     def holding(self) -> Iterator[None]:
@@ -56,21 +59,35 @@ class Leash:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         try:
             yield
-        except (FaultError, StorageError) as error:
-            if not may_pass(error):
+        except OrchestratorError as error:
+            if not may_pass(error, again=self.again):
                 raise
             self._say(error.args)
             raise SystemExit(FAULT) from None
 
-    def _say(self, word: tuple[str, ...] | None) -> None:
+    def _say(self, word: object) -> None:
         # Perhaps nobody is left to hear it.
         with suppress(OSError):
             self.channel.sendall(json.dumps(word).encode())
 
 
-def may_pass(error: FaultError | StorageError) -> bool:
-    """Whether the same driver, started again a little later, might have better luck."""
-    return isinstance(error, FaultError) or not isinstance(error.__cause__, _LASTING)
+def may_pass(error: OrchestratorError, *, again: bool) -> bool:
+    """Whether the same driver, started again a little later, might have better luck.
+
+    Args:
+        error: What ended it.
+        again: Whether it is not the first of its command.
+    """
+    match error:
+        case FaultError():
+            return True
+        case StorageError():
+            return not isinstance(error.__cause__, _LASTING)
+        case InputError():
+            # The cluster at the address, most likely, which an earlier driver was on.
+            return again and isinstance(error.__cause__, ConnectionError | RuntimeError)
+        case _:
+            return False
 
 
 def _end_with(channel: socket.socket) -> None:

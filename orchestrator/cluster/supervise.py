@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias, assert_never
 
 from orchestrator.cluster.journal import EVENTS
@@ -42,6 +42,8 @@ class Orders:
     job_json: str
     address: str | None
     as_json: bool
+    again: bool = False
+    """Whether there was a driver before: a cluster that is not there was there then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +68,17 @@ def read_ending(code: int, word: bytes) -> Ending:
 
     Args:
         code: As ``subprocess`` gives it: below 0, the signal that killed it.
-        word: What the driver sent last: its error where its code is ``FAULT``; anything at all
-            where it ended knowingly.
+        word: What the driver sent last, as JSON: the exit code that it meant, or a fault's
+            words. It counts before ``code``: libraries may yet crash as a process ends.
     """
-    if code == FAULT:
-        return Died(FaultError(*json.loads(word)))
+    said = json.loads(word) if word else None
+    if isinstance(said, int):
+        return Ended(said)
+    if said is not None:
+        return Died(FaultError(*said))
     # 15 is how Ray ends a process on SIGTERM: somebody meant the driver itself.
     if code in (-signal.SIGINT, -signal.SIGTERM, signal.SIGTERM):
         return Ended(STOPPED)
-    if code == 0 or (code > 0 and word):
-        return Ended(code)
     # Ray ends a process that has lost the cluster's head with 1, from C++.
     how = f"ended with {code}, without a word"
     if code < 0:
@@ -99,14 +102,16 @@ def supervise(orders: Orders, run: Store, say: Callable[[str], None]) -> int:
         FaultError: Too many drivers died without a step in between.
     """
     tally = Tally()
+    told = orders
     with _stops_as_interrupts():
         try:
             while True:
-                match _one_driver(orders):
+                match _one_driver(told):
                     case Ended(code=code):
                         return code
                     case Died(error=error):
                         tally = _pause(tally, run, error, say)
+                        told = replace(orders, again=True)
                     case never:
                         assert_never(never)
         except KeyboardInterrupt:

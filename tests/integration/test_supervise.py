@@ -1,6 +1,8 @@
 """A driver that dies is started again; whatever else ends one ends the command."""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,9 +14,12 @@ from typing import Any
 import pytest
 import ray
 
+from orchestrator.cluster.supervise import STOP_S
 from orchestrator.cluster.training import TrainResult
 from orchestrator.config.job import Job
+from orchestrator.storage import Store
 from orchestrator.tracking.events import decode
+from orchestrator.train.lease import Lease, this_process
 from tests.integration.test_commands import ORCHESTRATOR, wait_for_checkpoint, write_job
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
@@ -34,7 +39,7 @@ class Training:
 
     def driver(self) -> int:
         """The newest driver's process, once it holds the run."""
-        until(lambda: self.leases(), 120, "no driver took the run")
+        until(self.leases, 120, "no driver took the run")
         return int(json.loads(self.leases()[-1].read_text())["owner"]["pid"])
 
     def leases(self) -> list[Path]:
@@ -80,7 +85,7 @@ def runs(pid: int) -> bool:
 
 
 def kill(pid: int) -> None:
-    signal.pidfd_send_signal(__import__("os").pidfd_open(pid), signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
 
 
 def workers(run: Path) -> list[int]:
@@ -120,3 +125,75 @@ def test_a_driver_that_is_killed_is_started_again_and_a_rival_is_told_who_trains
     assert result["weights_sha256"] == undisturbed
     assert (result["restarts"], result["samples_used"]) == (1, 40 * 12)
     assert len(training.leases()) == 2
+
+
+def test_ctrl_c_ends_driver_and_command_and_the_run_is_free_at_once(
+    make_job: Callable[..., Job], start: Callable[[Job], Training]
+) -> None:
+    training = start(make_job("stopped", train={"epochs": 100}))
+    driver = training.driver()
+    training.process.send_signal(signal.SIGINT)
+    assert training.process.wait(STOP_S + GONE_S) == 130
+    assert not runs(driver)
+    assert training.said()[-1] == "stopped; the same command goes on from the last checkpoint"
+    Lease.claim(Store.open(str(training.run)), this_process(), now_s=time.time(), stale_s=600)
+
+
+def test_a_command_that_is_killed_takes_its_driver_along(
+    make_job: Callable[..., Job], start: Callable[[Job], Training]
+) -> None:
+    training = start(make_job("orphaned", train={"epochs": 100}))
+    driver = training.driver()
+    training.process.kill()
+    training.process.wait()
+    # In peace if it can, and however busy the machine is.
+    until(lambda: not runs(driver), STOP_S + GONE_S, "the driver goes on without its parent")
+
+
+def test_a_fault_of_the_job_is_seen_once_and_is_not_tried_again(
+    make_job: Callable[..., Job], start: Callable[[Job], Training], tmp_path: Path
+) -> None:
+    job = make_job("broken", scale={"workers": [1, 2]})
+    broken = job.model.model_copy(update={"path": truncated(job.model.path, tmp_path)})
+    training = start(job.model_copy(update={"model": broken}))
+    seen: set[str] = set()
+    while training.process.poll() is None:
+        seen |= train_workers()
+        time.sleep(0.05)
+    assert training.process.returncode == 1
+    assert len(training.leases()) == 1
+    [line] = [line for line in training.said() if line.startswith("error:")]
+    assert "SafetensorError" in line
+    assert "failure.txt" in line
+    assert training.out.read_text() == ""
+    report = (training.run / "failure.txt").read_text()
+    assert report.count("Traceback (most recent call last)") == 1
+    assert "orchestrator/cluster/worker.py" in report
+    assert "RayTaskError" not in report + "\n".join(training.said())
+    # Each of the two was started once, or not at all any more.
+    assert 1 <= len(seen) <= 2
+
+
+def train_workers() -> set[str]:
+    """Processes of this machine that Ray Train runs a train function in."""
+    return {
+        path.parent.name
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if b"ray::RayTrainWorker" in read(path)
+    }
+
+
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        # A process that has just gone.
+        return b""
+
+
+def truncated(model: str, folder: Path) -> str:
+    """A copy of the model whose weights end in the middle."""
+    copied = shutil.copytree(model, folder / "truncated")
+    weights = copied / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    return str(copied)
