@@ -5,12 +5,11 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from orchestrator.cluster.supervise import FAULT, STOP_S, Orders
+from orchestrator.cluster.supervise import FAULT, Orders
 from orchestrator.errors import FaultError, InputError, OrchestratorError, StorageError
 
 _LASTING = (FileNotFoundError, ImportError, ValueError, TypeError, KeyError)
@@ -91,10 +90,12 @@ def may_pass(error: OrchestratorError, *, again: bool) -> bool:
 
 
 def _end_with(channel: socket.socket) -> None:
-    """Wait for the parent's end; then end this process, in peace if it can be."""
+    """Wait for the parent's end, and be no longer than it.
+
+    At once, for whoever types the command again is not to find the run held. That a driver
+    vanishes is provided for: Ray takes back what it had, and its lease is a dead process's.
+    """
     # A line that breaks has ended too.
     with suppress(OSError):
         channel.recv(1)
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(STOP_S)
     os.kill(os.getpid(), signal.SIGKILL)
