@@ -4,7 +4,13 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,7 +21,8 @@ import typer
 from orchestrator.config.job import Job
 from orchestrator.config.load import load_job
 from orchestrator.errors import InputError, OrchestratorError
-from orchestrator.screen import Bar, Screen
+from orchestrator.screen import Bar, Screen, say_after_another
+from orchestrator.storage import Store
 from orchestrator.tables import (
     EVENT_LINES,
     LARGEST_SHOWN,
@@ -236,10 +243,37 @@ def train(
     overrides: Overrides = None,
     address: Address = None,
     as_json: AsJson = False,
+    supervise: Annotated[
+        bool, typer.Option(help="Start the driver again when it dies of a fault.")
+    ] = True,
 ) -> None:
     """Train, taking up whatever of the run is already there."""
     job = _load(job_file, overrides)
-    with _screen(_logs(job), "train") as screen, _session(job, address, screen):
+    if not supervise:
+        _train(job, address, as_json, nullcontext())
+        return
+    from orchestrator.cluster.supervise import Orders
+    from orchestrator.cluster.supervise import supervise as run
+
+    orders = Orders(job.model_dump_json(), address, as_json)
+    store = Store.open(job.storage.path).child(job.name)
+    raise SystemExit(run(orders, store, say_after_another))
+
+
+def drive() -> None:
+    """What a supervised ``train`` starts: the driver, which exits as ``train`` is to."""
+    from orchestrator.cluster.driver import Leash
+
+    orders, leash = Leash.taken()
+    job = Job.model_validate_json(orders.job_json)
+    with leash.told():
+        _train(job, orders.address, orders.as_json, leash.holding())
+
+
+def _train(
+    job: Job, address: str | None, as_json: bool, leash: AbstractContextManager[None]
+) -> None:
+    with _screen(_logs(job), "train") as screen, leash, _session(job, address, screen):
         from orchestrator.cluster.training import train as run
 
         prepared = _prepare(job, screen)

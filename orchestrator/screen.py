@@ -74,6 +74,15 @@ class Screen:
         self.say(f"{title}: {bar.text()} ({time.monotonic() - started_s:.0f} s)")
 
 
+def say_after_another(text: str) -> None:
+    """One line for a person, where another process may have died over its progress bar."""
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    if console.is_terminal:
+        console.show_cursor(show=True)
+        console.print()
+    console.print(text, soft_wrap=True)
+
+
 class Bar:
     """One progress bar."""
 

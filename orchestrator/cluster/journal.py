@@ -314,7 +314,7 @@ class Journal:
             fresh = (
                 ([self._beginning(step, round_)] if begins else [])
                 + [self._gone(*each, where) for each in lost.items()]
-                + [self._event("joined", **where, **_who(*each)) for each in joined.items()]
+                + [self._came(*each, where) for each in joined.items()]
                 + [self._event("quorum", **where, quorum=quorum_id)]
             )
             self._write(fresh)
@@ -323,9 +323,13 @@ class Journal:
             if begins:
                 self._rounds = _rounds_that_count(self._events)
 
+    def _came(self, cell: int, process: Process, where: dict[str, EventValue]) -> Event:
+        return self._event("joined", **where, load_s=process.load_s, **_who(cell, process))
+
     def _gone(self, cell: int, process: Process, where: dict[str, EventValue]) -> Event:
         kind = "left" if process in self._roster.leavers else "lost"
-        return self._event(kind, **where, **_who(cell, process))
+        reason = self._roster.reason_of(process)
+        return self._event(kind, **where, reason=reason, **_who(cell, process))
 
     def attend(self, cell: int, pid: int, round_: int, waiting_s: float | None) -> Orders:
         """A worker says how it is, about twice a second; what it is to do."""

@@ -32,6 +32,8 @@ class Process:
     node: str
     """Ray's id of the node."""
     pid: int
+    load_s: float = field(default=0.0, compare=False)
+    """From the process's start to when it had its model."""
 
 
 UNKNOWN = Process("", 0)

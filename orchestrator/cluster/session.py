@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import ray
 
 from orchestrator.cluster.internals import check_version, require_token
-from orchestrator.errors import InputError
+from orchestrator.errors import FaultError, InputError
 
 
 @contextmanager
@@ -24,6 +24,8 @@ def open_session(address: str | None, *, cpus: int) -> Iterator[None]:
 
     Raises:
         InputError: There is no cluster at the address.
+        FaultError: The cluster was lost; in the place of any error of Ray's own. What a task or
+            an actor of ours raised comes as it was raised there.
     """
     check_version()
     quieten()
@@ -34,6 +36,12 @@ def open_session(address: str | None, *, cpus: int) -> Iterator[None]:
         _join(address)
     try:
         yield
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+    except ray.exceptions.RayError as error:
+        problem = f"the cluster is lost ({type(error).__name__})"
+        again = "Run the same command again: it resumes from the last checkpoint"
+        raise FaultError(problem, "cluster", again) from error
     finally:
         ray.shutdown()
 

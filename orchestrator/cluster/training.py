@@ -99,7 +99,7 @@ def train(prepared: Prepared, watch: Watch) -> TrainResult:
     job = prepared.job
     settings = job.model_dump(mode="json")
     with (
-        _leased(store) as lease,
+        _leased(store, watch) as lease,
         recording(job.tracking, store, job.name, settings) as recorder,
     ):
         with _fleet(prepared, lease) as (journal, cells):
@@ -137,8 +137,11 @@ def _record_terms(prepared: Prepared, generation: int) -> RecordTerms:
 
 
 @contextmanager
-def _leased(store: Store) -> Iterator[Lease]:
-    lease = Lease.claim(store, this_process(), now_s=time.time(), stale_s=STALE_S)
+def _leased(store: Store, watch: Watch) -> Iterator[Lease]:
+    def tell(reason: str) -> None:
+        watch([make_event("waiting", reason=reason)])
+
+    lease = Lease.claim_from_silence(store, this_process(), stale_s=STALE_S, tell=tell)
     try:
         yield lease
     finally:

@@ -39,6 +39,7 @@ from orchestrator.train.checkpoint import (
 from orchestrator.train.contracts import Crew, Deal, Departures, Membership, Wishes
 from orchestrator.train.crew import Source
 from orchestrator.train.learner import VisionLanguageLearner
+from orchestrator.train.lease import age_s
 from orchestrator.train.loop import Loop
 from orchestrator.train.numeric import numeric_class
 from orchestrator.train.result import ADAPTER
@@ -92,7 +93,7 @@ def _train(spec: CellSpec) -> None:
 
 
 def _this_process() -> Process:
-    return Process(ray.get_runtime_context().get_node_id(), os.getpid())
+    return Process(ray.get_runtime_context().get_node_id(), os.getpid(), age_s())
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,45 @@ class Lease:
         sure_s = self.stale_s * (1 - _MARGIN)
         return last_s is not None and self.clock.grown_s() - last_s < sure_s
 
+    @classmethod
+    def claim_from_silence(
+        cls,
+        store: Store,
+        owner: Owner,
+        *,
+        stale_s: float,
+        tell: Callable[[str], None],
+        pause_s: float = 1.0,
+    ) -> "Lease":
+        """As ``claim``; a holder that cannot be seen from here is believed by its next beat.
+
+        A machine that is lost leaves a heart that beat a moment ago. So whoever comes after it
+        waits until that beat is old, and learns within one interval of beats if it lives.
+
+        Args:
+            store: As in ``claim``.
+            owner: As in ``claim``.
+            stale_s: As in ``claim``; the longest wait, too.
+            tell: Told once what is waited for.
+            pause_s: Between looks.
+
+        Raises:
+            LeaseError: Another holds the run, or won the race for it.
+        """
+        first, told = _holder(store), False
+        end_s = time.monotonic() + stale_s + 2 * pause_s
+        while True:
+            try:
+                return cls.claim(store, owner, now_s=time.time(), stale_s=stale_s)
+            except LeaseError as error:
+                unseen = first is not None and not owner.shares_processes_with(first.owner)
+                if not unseen or _holder(store) != first or time.monotonic() > end_s:
+                    raise
+                if not told:
+                    tell(f"{error.problem}; waiting up to {stale_s:.0f} s for a sign of life")
+                told = True
+            time.sleep(pause_s)
+
     def check(self) -> None:
         """Return if this process may write to the run now.
 
@@ -333,3 +372,12 @@ def _link(path: Path) -> str:
         return str(path.readlink())
     except OSError:
         return ""
+
+
+def age_s() -> float:
+    """Seconds since this process began; 0 where the system does not tell."""
+    stat = _process_stat(os.getpid())
+    uptime = _first_line(Path("/proc/uptime")).split()
+    if stat is None or not uptime:
+        return 0.0
+    return float(uptime[0]) - stat[1] / os.sysconf("SC_CLK_TCK")

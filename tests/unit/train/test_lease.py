@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -155,6 +156,51 @@ def test_a_dead_process_that_nobody_reaped_is_not_running() -> None:
             assert time.monotonic() < deadline_s, state
             time.sleep(0.01)
         assert not is_running(replace(this_process(), pid=process.pid))
+
+
+def hesitate(store: Store, owner: Owner, told: list[str], stale_s: float) -> Lease:
+    return Lease.claim_from_silence(
+        store, owner, stale_s=stale_s, tell=told.append, pause_s=0.005
+    )
+
+
+def test_a_machine_lost_with_its_trainer_is_succeeded_when_its_last_beat_is_old(
+    store: Store,
+) -> None:
+    claim(store, THERE, time.time())
+    told: list[str] = []
+    assert hesitate(store, HERE, told, stale_s=0.1).generation == 2
+    [line] = told
+    assert "held by process 10 on two; waiting up to" in line
+
+
+def test_a_holder_elsewhere_that_beats_again_is_believed_long_before_it_could_be_stale(
+    store: Store,
+) -> None:
+    holder = claim(store, THERE, time.time())
+    beating = threading.Timer(0.05, lambda: holder.renew(time.time()))
+    beating.start()
+    started_s = time.monotonic()
+    with pytest.raises(LeaseError, match="process 10 on two"):
+        hesitate(store, HERE, [], stale_s=600.0)
+    beating.join()
+    assert time.monotonic() - started_s < 10
+
+
+def test_a_holder_elsewhere_whose_clock_is_ahead_is_waited_for_no_longer_than_it_may_take(
+    store: Store,
+) -> None:
+    claim(store, THERE, time.time() + 10_000)
+    with pytest.raises(LeaseError):
+        hesitate(store, HERE, [], stale_s=0.1)
+
+
+def test_a_holder_of_this_machine_is_not_waited_for(store: Store) -> None:
+    told: list[str] = []
+    claim(store, this_process(), time.time())
+    with pytest.raises(LeaseError):
+        hesitate(store, this_process(), told, stale_s=600.0)
+    assert told == []
 
 
 CLAIM = """
