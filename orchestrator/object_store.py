@@ -15,6 +15,7 @@ ONE_PUT_BYTES: Final = 5 << 30
 """S3's limit for an object sent in one request. What is sent so is there whole or not at all,
 and leaves no parts behind when it is interrupted."""
 _S3: Final = ("s3", "s3a")
+_PATIENT_S: Final = 3600.0  # the bound of a put is one on the whole of it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +24,7 @@ class Bounds:
 
     connect_s: float = 5.0
     silence_s: float = 10.0
-    """Without a byte of an answer, for each try."""
+    """Without a byte of an answer to a read or a listing, for each try."""
     tries: int = 3
     """Of what may be tried again unseen; all else is tried once."""
     put_s: float = 20.0
@@ -56,6 +57,7 @@ class RemotePlace:
     Attributes:
         filesystem: For all that may be tried again unseen.
         root: Bucket and folder.
+        puts: The same store for puts: how long those may take depends on their size.
         once: The same store for puts that only the first may do: tried once, for a put whose
             answer was lost would be refused at the second try as if another had been first.
     """
@@ -63,6 +65,7 @@ class RemotePlace:
     filesystem: Any
     root: str
     once: Any = None
+    puts: Any = None
     bounds: Bounds = Bounds()
     next_part: dict[str, int] = field(default_factory=dict)
     in_doubt: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -72,7 +75,7 @@ class RemotePlace:
         return bytes(self.filesystem.cat_file(self._path(name)))
 
     def write(self, name: str, data: bytes, /) -> None:
-        self._put(self.filesystem, self._path(name), data)
+        self._put(self.puts or self.filesystem, self._path(name), data)
 
     def create(self, name: str, data: bytes, /) -> bool:
         # A conditional put on S3 (If-None-Match) and GCS (generation 0): s3fs and gcsfs 2026.
@@ -189,20 +192,25 @@ def open_remote(url: str, bounds: Bounds = Bounds()) -> RemotePlace:
 
     protocol = url.partition("://")[0]
     # A cached listing would hide what another machine wrote.
-    filesystem, root = fsspec.core.url_to_fs(url, **_options(protocol, bounds, bounds.tries))
-    once, _ = fsspec.core.url_to_fs(url, **_options(protocol, bounds, 1))
-    if protocol in _S3:
-        # Botocore's tries are counted above; s3fs would multiply them by five.
-        filesystem.retries = once.retries = 1
-    return RemotePlace(filesystem, root.rstrip("/"), once, bounds)
+    kinds = ((bounds.silence_s, bounds.tries), (_PATIENT_S, bounds.tries), (_PATIENT_S, 1))
+    root, clients = "", []
+    for silence_s, tries in kinds:
+        options = _options(protocol, bounds.connect_s, silence_s, tries)
+        client, root = fsspec.core.url_to_fs(url, **options)
+        if protocol in _S3:
+            # Botocore's tries are counted above; s3fs would multiply them by five.
+            client.retries = 1
+        clients.append(client)
+    reads, puts, once = clients
+    return RemotePlace(reads, root.rstrip("/"), once, puts, bounds)
 
 
-def _options(protocol: str, bounds: Bounds, tries: int) -> dict[str, Any]:
+def _options(protocol: str, connect_s: float, silence_s: float, tries: int) -> dict[str, Any]:
     options: dict[str, Any] = {"use_listings_cache": False}
     if protocol in _S3:
         options["config_kwargs"] = {
-            "connect_timeout": bounds.connect_s,
-            "read_timeout": bounds.silence_s,
+            "connect_timeout": connect_s,
+            "read_timeout": silence_s,
             "retries": {"total_max_attempts": tries, "mode": "standard"},
         }
     return options

@@ -133,7 +133,9 @@ class CountingBucket(RemotePlace):
 def counting(store: Store) -> tuple[Store, Counter[str]]:
     place = store.place
     if isinstance(place, RemotePlace):
-        found = CountingBucket(place.filesystem, place.root, place.once, place.bounds)
+        found = CountingBucket(
+            place.filesystem, place.root, place.once, place.puts, place.bounds
+        )
     else:
         assert isinstance(place, LocalPlace)
         found = CountingDisk(place.root)
