@@ -97,9 +97,9 @@ def test_wrong_input_is_named_and_exits_with_2(
 
 WORK = """\
 from pathlib import Path
-from orchestrator.cli import _screen
+from orchestrator.cli.common import screen_of
 from orchestrator.errors import ConfigError, JobError
-with _screen(Path("logs"), "train"):
+with screen_of(Path("logs"), "train"):
     print("working")
     raise {error}
 """
