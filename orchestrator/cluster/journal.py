@@ -8,15 +8,15 @@ import logging
 import statistics
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, assert_never
+from dataclasses import asdict
+from typing import Any, assert_never
 
+from orchestrator.cluster.ledger import EVENTS, rounds_that_count, slot_of
+from orchestrator.cluster.outcome import Failure, Outcome, Terms, failure_of
 from orchestrator.cluster.roster import UNKNOWN, NodeView, Orders, Process, Roster
-from orchestrator.errors import ConfigError, FaultError, OrchestratorError, StorageError
-from orchestrator.plan.steps import Slot
+from orchestrator.errors import ConfigError, FaultError, StorageError
 from orchestrator.policy.faults import Budget, FaultKind, kind_of
 from orchestrator.policy.joining import Admission, Admit
 from orchestrator.policy.slowness import Keep, Name, Release
@@ -33,7 +33,6 @@ from orchestrator.tracking.events import (
 )
 from orchestrator.train.manifest import RunManifest, admit, freeze, read_manifest
 
-EVENTS = "events.jsonl"
 DURABLE_S = 90.0
 """The longest that is waited for a store to take what a training depends on."""
 FAILED_S = 10.0
@@ -44,60 +43,6 @@ FINAL_WRITER_TIMEOUT_S = 60.0
 
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a job failed: its own error, in the words of the worker that met it."""
-
-    kind: str
-    problem: str
-    where: str
-    fix: str
-    traceback: str
-    detailed: bool
-    """False where a worker only heard that another one has found something."""
-
-    @classmethod
-    def of(cls, error: Exception) -> "Failure":
-        """Put an error that is being handled into words that travel."""
-        text = traceback.format_exc()
-        if isinstance(error, OrchestratorError):
-            detailed = "on another worker" not in error.problem
-            name = type(error).__name__
-            return cls(name, error.problem, error.where, error.fix, text, detailed)
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        return cls(
-            kind="JobError",
-            problem=f"{type(error).__name__}: {error}",
-            where=f"{frame.filename}:{frame.lineno}",
-            fix="The whole traceback is in the run's failure.txt",
-            traceback=text,
-            detailed=True,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How the run ended."""
-
-    status: Literal["finished", "failed"]
-    weights_sha256: str = ""
-    failure: Failure | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the manifest freezes beside the numeric class of the first machine."""
-
-    job: dict[str, Any]
-    index_fingerprint: str
-    micro_tokens: int
-    allow_mixed: bool
-    generation: int
-    """The lease's: one a driver that trains this run."""
-    cells: tuple[int, int] = (1, 1)
-    """The least and the most that train."""
 
 
 class Journal:
@@ -128,7 +73,7 @@ class Journal:
         self._lock = threading.RLock()
         self._log = EventLog(store, EVENTS, guard)
         self._events = decode_log(store.read_lines(EVENTS))
-        self._rounds = _rounds_that_count(self._events)
+        self._rounds = rounds_that_count(self._events)
         self._roster = Roster(terms.cells[0], clock, time.time)
         self._budget = Budget(cells=terms.cells[1])
         self._charged: set[Process] = set()
@@ -174,7 +119,7 @@ class Journal:
             case "finished":
                 self._outcome = Outcome("finished", str(event["weights_sha256"]))
             case "failed":
-                self._outcome = Outcome("failed", failure=_failure_of(event))
+                self._outcome = Outcome("failed", failure=failure_of(event))
             case _:
                 pass
 
@@ -190,7 +135,7 @@ class Journal:
             fresh = [e for e in events if whole_number(e, "round") not in self._rounds]
             self._write(fresh)
             # Only now: what the store did not take, another worker may still report.
-            self._rounds |= _rounds_that_count(fresh)
+            self._rounds |= rounds_that_count(fresh)
             if any("round" in event for event in fresh):
                 self._budget = self._budget.step_done()
             self._round_s.extend(number(e, "round_s") for e in fresh if e["kind"] == "step")
@@ -217,8 +162,8 @@ class Journal:
     def empty_slots(self, slots: list[Event]) -> None:
         """Make empty slots durable; a slot that is known already is not written again."""
         with self._lock:
-            known = {_slot(event) for event in self._events if event["kind"] == "empty_slot"}
-            self._write([slot for slot in slots if _slot(slot) not in known])
+            known = {slot_of(event) for event in self._events if event["kind"] == "empty_slot"}
+            self._write([slot for slot in slots if slot_of(slot) not in known])
         self._make_durable("which slots are empty")
 
     def admit(self, cell: int, process: Process, numeric_class: dict[str, str]) -> RunManifest:
@@ -321,7 +266,7 @@ class Journal:
             roster.take_quorum(now)
             self._quorum_id = quorum_id
             if begins:
-                self._rounds = _rounds_that_count(self._events)
+                self._rounds = rounds_that_count(self._events)
 
     def _came(self, cell: int, process: Process, where: dict[str, EventValue]) -> Event:
         return self._event("joined", **where, load_s=process.load_s, **_who(cell, process))
@@ -418,45 +363,5 @@ class Journal:
         return self._outcome
 
 
-def found_empty(store: Store) -> frozenset[Slot]:
-    """Slots of the training data that an earlier life of the run found empty."""
-    return frozenset(
-        (
-            whole_number(event, "epoch"),
-            whole_number(event, "step"),
-            whole_number(event, "sample"),
-        )
-        for event in decode_log(store.read_lines(EVENTS))
-        if event["kind"] == "empty_slot" and event.get("part") == "train"
-    )
-
-
-def _rounds_that_count(events: list[Event]) -> set[int]:
-    """Rounds that were reported, without those that a resumption did, or will do, again."""
-    rounds: set[int] = set()
-    for event in events:
-        if event["kind"] == "resumed":
-            last = whole_number(event, "after_round")
-            rounds = {number for number in rounds if number <= last}
-        rounds.add(whole_number(event, "round"))
-    # Of events that are of no round.
-    return rounds - {0}
-
-
 def _who(cell: int, process: Process) -> dict[str, EventValue]:
     return {"cell": cell, "node": process.node, "pid": process.pid}
-
-
-def _failure_of(event: Event) -> Failure:
-    return Failure(
-        kind=str(event["error"]),
-        problem=str(event["reason"]),
-        where=str(event["where"]),
-        fix=str(event["fix"]),
-        traceback=str(event["traceback"]),
-        detailed=event["detailed"] is True,
-    )
-
-
-def _slot(event: Event) -> tuple[object, ...]:
-    return event.get("part"), event["epoch"], event["step"], event["sample"]

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias, assert_never
 
-from orchestrator.cluster.journal import EVENTS
+from orchestrator.cluster.ledger import EVENTS
 from orchestrator.cluster.restarts import PAUSES_S, GiveUp, Restart, Tally, after_fault
 from orchestrator.errors import FaultError, StorageError
 from orchestrator.storage import Store

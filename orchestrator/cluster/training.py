@@ -15,10 +15,12 @@ from orchestrator.cluster.cell import NAMESPACE, CellPlan, CellShape, CellSpec
 from orchestrator.cluster.cells import CellProcess
 from orchestrator.cluster.handout import HandOut
 from orchestrator.cluster.internals import start_on_head
-from orchestrator.cluster.journal import EVENTS, Failure, Journal, Outcome, found_empty
-from orchestrator.cluster.journal import Terms as RecordTerms
+from orchestrator.cluster.journal import Journal
+from orchestrator.cluster.ledger import EVENTS, found_empty
 from orchestrator.cluster.lighthouse import Lighthouse
 from orchestrator.cluster.nodes import NodeLook
+from orchestrator.cluster.outcome import Failure, Outcome
+from orchestrator.cluster.outcome import Terms as RecordTerms
 from orchestrator.cluster.prepare import Prepared
 from orchestrator.config.job import Job
 from orchestrator.errors import FaultError, JobError, LeaseError, OrchestratorError

@@ -14,8 +14,8 @@ from orchestrator.cluster.attendant import Attendant
 from orchestrator.cluster.cell import CellSpec, find_actor
 from orchestrator.cluster.crew import crew_of, join_crew, kinds_of
 from orchestrator.cluster.handout import HandOutClient
-from orchestrator.cluster.journal import Failure
 from orchestrator.cluster.lookahead import LookAhead
+from orchestrator.cluster.outcome import Failure
 from orchestrator.cluster.quorum import CellPeers, CellSeat
 from orchestrator.cluster.roster import Orders, Process
 from orchestrator.config.job import Job

@@ -33,7 +33,7 @@ from orchestrator.train.crew import Alone, Source
 from orchestrator.train.loop import Loop
 from orchestrator.train.rounds import Terms
 from orchestrator.train.state import Replica
-from tests.unit.train.fakes import (
+from tests.unit.train.small import (
     CONFIG,
     EVAL_PLAN,
     TRAIN_PLAN,

@@ -2,67 +2,19 @@
 
 import errno
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from orchestrator.cluster.journal import (
-    EVENTS,
-    FINAL_WRITER_TIMEOUT_S,
-    Failure,
-    Journal,
-    Outcome,
-    Terms,
-    found_empty,
-)
-from orchestrator.cluster.roster import NodeView, Orders, Process
+from orchestrator.cluster.journal import FINAL_WRITER_TIMEOUT_S, Journal
+from orchestrator.cluster.ledger import EVENTS, found_empty
+from orchestrator.cluster.outcome import Failure, Outcome
+from orchestrator.cluster.roster import Process
 from orchestrator.errors import ConfigError
-from orchestrator.policy.faults import WORKER_FAULTS_IN_A_ROW
-from orchestrator.policy.joining import Admit, Refuse, Wait
 from orchestrator.storage import LocalPlace, Store
 from orchestrator.tracking.events import Event, EventValue, decode_log, make_event
 from orchestrator.tracking.summary import summarise
-
-TERMS = Terms(
-    job={"name": "demo"},
-    index_fingerprint="f1",
-    micro_tokens=64,
-    allow_mixed=False,
-    generation=1,
-)
-CLASS = {"device": "cpu", "threads": "1"}
-Open = Callable[..., Journal]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open(str(tmp_path))
-
-
-@pytest.fixture
-def open_journal(store: Store) -> Open:
-    """A journal over the run's store, as Ray starts it: the first time, or again."""
-    made: list[Journal] = []
-
-    def begin(generation: int = 1) -> Journal:
-        for one in made:
-            # A machine that dies later than the log was written.
-            one.empty_slots([])
-        made.append(Journal(store, replace(TERMS, generation=generation)))
-        return made[-1]
-
-    return begin
-
-
-@pytest.fixture
-def journal(open_journal: Open) -> Journal:
-    return open_journal()
-
-
-def come(journal: Journal, *cells: int, pid: int = 100) -> None:
-    for cell in cells:
-        journal.admit(cell, Process(f"node{cell}", pid + cell), CLASS)
+from tests.unit.cluster.conftest import CLASS, TERMS, Open, come, told
 
 
 def step_event(round_: int, cell: int = 0) -> Event:
@@ -82,15 +34,6 @@ def step_event(round_: int, cell: int = 0) -> Event:
 def do_rounds(journal: Journal, *rounds: int, cell: int = 0) -> None:
     for round_ in rounds:
         journal.record([step_event(round_, cell)])
-
-
-def told(journal: Journal, *kinds: str) -> list[tuple[EventValue, ...]]:
-    """Kinds of events of these kinds, with the cell or step that they are about."""
-    return [
-        (event["kind"], event.get("cell", event.get("step")))
-        for event in journal.read(0)[0]
-        if event["kind"] in kinds
-    ]
 
 
 def rounds_in(journal: Journal) -> list[EventValue]:
@@ -381,96 +324,3 @@ def test_a_run_whose_every_machine_is_refused_ends_with_the_reason(open_journal:
     assert outcome is not None
     assert outcome.failure is not None
     assert "round differently" in outcome.failure.problem
-
-
-def test_a_run_in_which_workers_only_die_ends(journal: Journal) -> None:
-    for life in range(WORKER_FAULTS_IN_A_ROW + 2):
-        come(journal, 0, pid=life)
-        assert journal.outcome() is None
-    come(journal, 0, pid=99)
-    outcome = journal.outcome()
-    assert outcome is not None
-    assert outcome.failure is not None
-    assert "without a step" in outcome.failure.problem
-
-
-def test_a_step_shows_that_workers_do_more_than_die(journal: Journal) -> None:
-    for life in range(3 * WORKER_FAULTS_IN_A_ROW):
-        come(journal, 0, pid=life)
-        step = {"step": life, "epoch": 0, "loss": 1.0, "samples": 1, "round_s": 1.0}
-        journal.record([make_event("step", wall_s=0.0, world_size=1, round=life + 1, **step)])
-    assert journal.outcome() is None
-
-
-def test_machines_that_go_are_not_charged_to_the_job(journal: Journal) -> None:
-    journal._roster.nodes = NodeView(dead=frozenset({"node0"}))
-    for life in range(3 * WORKER_FAULTS_IN_A_ROW):
-        come(journal, 0, pid=life)
-    assert journal.outcome() is None
-
-
-def test_who_leaves_is_told_from_who_is_lost(journal: Journal) -> None:
-    come(journal, 0, 1, 2)
-    journal.quorum(1, (0, 1, 2), 0, 0)
-    journal.leaving(1, 101, "its node is drained")
-    journal.quorum(2, (0,), 3, 3)
-    assert told(journal, "drain", "left", "lost") == [("drain", 1), ("left", 1), ("lost", 2)]
-
-
-def test_a_node_that_comes_and_goes_waits_before_it_joins_again(journal: Journal) -> None:
-    come(journal, 0, 1)
-    assert journal.may_join(1) == Admit()
-    journal.quorum(1, (0, 1), 0, 0)
-    journal.quorum(2, (0,), 1, 1)
-    come(journal, 1, pid=200)
-    assert isinstance(journal.may_join(1), Wait)
-    journal.may_join(1)
-    assert told(journal, "held") == [("held", 1)]
-
-
-def test_a_worker_on_a_drained_node_is_told_to_leave_and_may_not_come_back(
-    journal: Journal,
-) -> None:
-    come(journal, 0, 1)
-    journal.quorum(1, (0, 1), 0, 0)
-    journal._roster.nodes = NodeView(draining={"node1": 1234.0})
-    assert journal.attend(1, 101, 3, None).leave_by_s == 1234.0
-    assert journal.attend(0, 100, 3, None).leave_by_s is None
-    journal.attend(1, 101, 4, None)
-    assert told(journal, "notice") == [("notice", 1)]
-    assert isinstance(journal.may_join(1), Refuse)
-    # Of another life of this cell, which is over.
-    assert journal.attend(1, 77, 3, None) == Orders()
-
-
-def test_where_all_are_about_to_go_one_saves_at_once(journal: Journal) -> None:
-    come(journal, 0, 1)
-    journal.quorum(1, (0, 1), 0, 0)
-    journal._roster.nodes = NodeView(draining={"node0": 1.0, "node1": 1.0})
-    assert [journal.attend(cell, 100 + cell, 3, None).save_now for cell in (0, 1)] == [
-        True,
-        False,
-    ]
-
-
-def test_advice_is_passed_on_once(journal: Journal) -> None:
-    come(journal, 0)
-    journal.quorum(1, (0,), 0, 0)
-    journal._roster.nodes = NodeView(advised={"node0": "r1"})
-    assert [journal.attend(0, 100, 3, None).save for _ in range(3)] == [True, False, False]
-
-
-def test_a_cell_that_holds_up_the_others_is_named_and_then_released(store: Store) -> None:
-    now = [0.0]
-    journal = Journal(store, TERMS, clock=lambda: now[0])
-    come(journal, 0, 1, 2)
-    journal.quorum(1, (0, 1, 2), 0, 0)
-    for second in range(40):
-        now[0] = float(second)
-        orders = [
-            journal.attend(cell, 100 + cell, 5, None if cell == 1 else float(second))
-            for cell in range(3)
-        ]
-        journal._tell_pace()
-    assert told(journal, "slow", "released")[:2] == [("slow", 1), ("released", 1)]
-    assert [order.end for order in orders] == [False, True, False]

@@ -18,19 +18,15 @@ from orchestrator.train.crew import score_units
 from orchestrator.train.loop import TWICE
 from orchestrator.train.schedule import learning_rate
 from orchestrator.train.state import EvalSums
-from tests.unit.train.fakes import (
+from tests.unit.train.fakes import Cell, Death, Moment, Script, Training
+from tests.unit.train.small import (
     CONFIG,
     EPOCHS,
     EVAL_PLAN,
     NUM_SAMPLES,
     TRAIN_PLAN,
-    Cell,
-    Death,
-    Moment,
     PlannedBatches,
-    Script,
     SmallLearner,
-    Training,
     label_tokens,
     new_tensors,
 )
