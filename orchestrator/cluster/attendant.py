@@ -60,7 +60,7 @@ class Attendant:
         self._closed = threading.Event()
         self.leave: Leave | None = None
         """Why and by when this worker is to go; None where it is not."""
-        self._wants_checkpoint = False
+        self._wants_checkpoint = self._regroups = False
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -69,6 +69,15 @@ class Attendant:
         wishes = Wishes(leaving=self.leave is not None, saving=self._wants_checkpoint)
         self._wants_checkpoint = False
         return wishes
+
+    def is_regrouping(self) -> bool:
+        """Whether newcomers wait for a share of this round; said once."""
+        regroups, self._regroups = self._regroups, False
+        return regroups
+
+    def round_done(self) -> None:
+        """Whoever waited for the end of the round has it."""
+        self._regroups = False
 
     def close(self) -> None:
         """Stop listening; bounded by one word with the journal."""
@@ -93,6 +102,7 @@ class Attendant:
         if orders.end:
             log.warning("the others waited for this worker in vain: it ends")
             os.kill(os.getpid(), signal.SIGKILL)
+        self._regroups |= orders.regroup
         if orders.save:
             self._wants_checkpoint = True
         if orders.leave_by_s is not None and self.leave is None:

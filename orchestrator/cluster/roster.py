@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from orchestrator.policy.joining import Admission, JoinWhenSteady, LossReason, NodeHistory
+from orchestrator.policy.joining import (
+    Admission,
+    Admit,
+    JoinWhenSteady,
+    LossReason,
+    NodeHistory,
+)
 from orchestrator.policy.leaving import LeavingView, Save, Saving, must_save
 from orchestrator.policy.slowness import (
     Keep,
@@ -21,6 +27,8 @@ from orchestrator.policy.slowness import (
 
 SAVE_S = 2.0
 """What a checkpoint is taken to need, where somebody has to write one in time."""
+PATIENT_S = 10.0
+"""A newcomer waits for the end of a step that is shorter than this."""
 LEAVE_S = 30.0
 """What a worker that is told to go has, where nobody said how long."""
 
@@ -61,6 +69,8 @@ class Orders:
     """Have a checkpoint written at the end of this step."""
     save_now: bool = False
     """Write a checkpoint of the last finished step at once: nobody would be left."""
+    regroup: bool = False
+    """Stop computing and agree: newcomers have been waiting for this step's end for long."""
     end: bool = False
     """End this process: the others have waited for it for too long."""
 
@@ -101,6 +111,8 @@ class Roster:
     _histories: dict[str, NodeHistory] = field(default_factory=dict)
     _told: set[tuple[Process, str]] = field(default_factory=set)
     _named: int | None = None
+    _waiting_s: dict[Process, float] = field(default_factory=dict)
+    """Since when workers that may join wait for those who train to come to a step's end."""
 
     def attend(self, cell: int, pid: int, round_: int, waiting_s: float | None) -> Orders:
         """A worker says how it is; what it is to do."""
@@ -117,8 +129,19 @@ class Roster:
             save=self._is_advised(process)
             or (writes and not at_once and self.is_news(process, "save before all go")),
             save_now=at_once,
+            regroup=self._has_newcomers(cell),
             end=process in self.released,
         )
+
+    def _has_newcomers(self, cell: int) -> bool:
+        """Whether somebody waits so long that a long step is better shared out anew."""
+        if cell not in self.seen:
+            return False
+        late = [
+            p for p, since_s in self._waiting_s.items() if self.clock() - since_s > PATIENT_S
+        ]
+        news = [process for process in late if self.is_news(process, f"cell {cell} regroups")]
+        return bool(news)
 
     def _is_advised(self, process: Process) -> bool:
         advice = self.nodes.advised.get(process.node)
@@ -151,7 +174,10 @@ class Roster:
             is_draining=process.node in self.nodes.draining
         )
         held_up = len(self.seen) < self.least
-        return JoinWhenSteady().decide(history, now_s=self.clock(), held_up=held_up)
+        found = JoinWhenSteady().decide(history, now_s=self.clock(), held_up=held_up)
+        if isinstance(found, Admit):
+            self._waiting_s[process] = self.clock()
+        return found
 
     def _history(self, node: str) -> NodeHistory:
         return self._histories.get(node, NodeHistory(node=node))
@@ -167,6 +193,8 @@ class Roster:
                 joined = self._history(process.node).joined(self.clock())
                 self._histories[process.node] = joined
         self.seen = now
+        alive = {*self.processes.values()} - {*now.values()}
+        self._waiting_s = {p: since for p, since in self._waiting_s.items() if p in alive}
 
     def reason_of(self, process: Process) -> LossReason:
         """Why a worker that is gone is gone."""

@@ -345,9 +345,13 @@ class Observer:
     def wishes(self) -> Wishes:
         return self.attendant.wishes()
 
+    def is_regrouping(self) -> bool:
+        return self.attendant.is_regrouping()
+
     def round_done(
         self, replica: Replica, membership: Membership, departures: Departures
     ) -> None:
+        self.attendant.round_done()
         left = membership.world_size - departures.num_leaving
         must_save = departures.num_leaving > 0 and left < self.min_workers
         is_due = self._is_due(replica)

@@ -127,6 +127,11 @@ class Crew(Protocol):
     Must not change what comes out by how many it is, nor by what it was asked before.
     """
 
+    @property
+    def portion(self) -> int:
+        """How many micro-batches it is asked for at once."""
+        ...
+
     def compute(self, plan: StepPlan, micros: Sequence[int], total: GradientSum) -> None:
         """Add the gradients of these micro-batches, each once.
 
@@ -165,6 +170,10 @@ class Observer(Protocol):
 
     def wishes(self) -> Wishes:
         """What this rank wants of the round whose sum is about to be made."""
+        ...
+
+    def is_regrouping(self) -> bool:
+        """Whether to stop computing and agree at once: newcomers wait to be given a share."""
         ...
 
     def round_done(

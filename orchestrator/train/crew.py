@@ -50,6 +50,8 @@ class Alone:
     learner: Learner
     source: Source
 
+    portion = 1
+
     def compute(self, plan: StepPlan, micros: Sequence[int], total: GradientSum) -> None:
         for micro in micros:
             batch = self.source.fetch("train", plan, micro)

@@ -36,6 +36,11 @@ class Leader:
         # Not what the replica says: whatever it began with, the followers have not seen it.
         self._loads_told = -1
 
+    @property
+    def portion(self) -> int:
+        """Two a member: enough that one of them seldom waits for the others."""
+        return 2 * self._member.groups.size
+
     def compute(self, plan: StepPlan, micros: Sequence[int], total: GradientSum) -> None:
         if not micros:
             return

@@ -108,11 +108,19 @@ class Loop:
             return
         self.batches.expect(work.part, work.plan.step, lambda _: todo)
         self._expect_next(work)
+        for start in range(0, len(todo), self.crew.portion):
+            if start and self.observer.is_regrouping():
+                # The sum will find the rest missing, and all present share it out.
+                return
+            self._compute_some(work, todo[start : start + self.crew.portion])
+
+    def _compute_some(self, work: Work, micros: Sequence[int]) -> None:
         match work.share:
             case GradientSum() as total:
-                self.crew.compute(work.plan, todo, total)
+                self.crew.compute(work.plan, micros, total)
             case EvalSum() as scores:
-                for micro, units in zip(todo, self.crew.score(work.plan, todo), strict=True):
+                units_M4 = self.crew.score(work.plan, micros)
+                for micro, units in zip(micros, units_M4, strict=True):
                     scores.take(micro, units)
             case share:
                 assert_never(share)

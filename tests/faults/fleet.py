@@ -163,6 +163,9 @@ class Diary:
     def wishes(self) -> Wishes:
         return self.actor.wants
 
+    def is_regrouping(self) -> bool:
+        return False
+
     def round_done(
         self, replica: Replica, membership: Membership, departures: Departures
     ) -> None:

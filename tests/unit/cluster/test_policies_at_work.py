@@ -100,3 +100,18 @@ def test_a_cell_that_holds_up_the_others_is_named_and_then_released(store: Store
         journal._tell_pace()
     assert told(journal, "slow", "released")[:2] == [("slow", 1), ("released", 1)]
     assert [order.end for order in orders] == [False, True, False]
+
+
+def test_a_newcomer_that_waits_for_a_long_step_has_it_shared_out_anew(store: Store) -> None:
+    now = [0.0]
+    journal = Journal(store, TERMS, clock=lambda: now[0])
+    come(journal, 0)
+    journal.quorum(1, (0,), 0, 0)
+    come(journal, 1)
+    assert journal.may_join(1) == Admit()
+    assert not journal.attend(0, 100, 0, None).regroup
+    now[0] = 11.0
+    assert [journal.attend(0, 100, 0, None).regroup for _ in range(2)] == [True, False]
+    journal.quorum(2, (0, 1), 0, 0)
+    now[0] = 30.0
+    assert not journal.attend(0, 100, 1, None).regroup

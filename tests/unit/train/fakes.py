@@ -58,6 +58,8 @@ class Script:
     """Cell and round: the first agreement is made without it, for it is taken for dead."""
     asks: tuple[tuple[int, int, Wishes], ...] = ()
     """Cell, rounds it was in before, and what it asks of the next."""
+    regroups: tuple[int, ...] = ()
+    """Rounds that all stop computing in, after one micro-batch each."""
     flips: tuple[tuple[int, int], ...] = ()
     """Cell and round: a bit of its weights flips."""
 
@@ -207,6 +209,8 @@ class Notes:
     """Step and rank of every step applied."""
     departures: list[Departures] = field(default_factory=list)
     """What was asked in every round that was committed."""
+    regroups: tuple[int, ...] = ()
+    """Rounds over, after which this rank stops computing after its first micro-batch."""
     asks: dict[int, Wishes] = field(default_factory=dict)
     """What this rank wants once so many rounds are over."""
 
@@ -219,6 +223,9 @@ class Notes:
 
     def wishes(self) -> Wishes:
         return self.asks.get(len(self.departures), Wishes())
+
+    def is_regrouping(self) -> bool:
+        return len(self.departures) in self.regroups
 
     def round_done(
         self, replica: Replica, membership: Membership, departures: Departures
@@ -261,6 +268,7 @@ class Training:
         for number in [*range(world_size), *dict(self.script.joins)]:
             replica = Replica(new_tensors(), weight_decay=self.config.weight_decay)
             cell = Cell(number, replica, SmallLearner(replica.tensors, self.poison))
+            cell.notes.regroups = self.script.regroups
             cell.notes.asks = {at: w for who, at, w in self.script.asks if who == number}
             cells.append(cell)
             meeting.enter(number, replica)

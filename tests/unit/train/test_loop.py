@@ -143,6 +143,17 @@ def test_a_worker_that_asks_to_leave_is_let_go_at_the_end_of_the_round(round_: i
     assert taken == Counter(samples for c in Training().run(3) for samples in c.learner.taken)
 
 
+@pytest.mark.parametrize("round_", [1, 3, 4, 6])
+def test_a_round_that_is_broken_off_for_newcomers_is_shared_out_among_all(
+    round_: int,
+) -> None:
+    cells = Training(Script(joins=((1, round_),), regroups=(round_,))).run(1)
+    assert weights_of(cells) == undisturbed_weights()
+    taken = Counter(samples for cell in cells for samples in cell.learner.taken)
+    assert taken == Counter(undisturbed().learner.taken)
+    assert not {TWICE} & {event["reason"] for event in cells[0].notes.of("redo")}
+
+
 def test_several_may_leave_at_once_and_all_may() -> None:
     go = Wishes(leaving=True)
     cells = Training(Script(asks=((0, 4, go), (2, 4, go), (3, 4, go)))).run(5)
