@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: demo test check schema clean simulate
+.PHONY: demo test check schema clean simulate chaos
 .PHONY: bench-images bench-index bench-handout bench-plan bench-exact bench-checkpoints
 
 demo: .venv/.stamp
@@ -61,3 +61,8 @@ clean:
 	@$(PIP) install 'torch~=2.13.0'
 	@$(PIP) install --editable '.[dev,test]'
 	@touch $@
+
+# One training and at least 30 faults, every kind at least twice: some 15 minutes. Wants to mount a
+# folder of memory, as root.
+chaos: .venv/.stamp
+	@$(BIN)/python -m tests.faults.chaos

@@ -88,18 +88,23 @@ class CellProcess:
 
 def main(address: str, journal: str) -> None:
     """Run the cells that the journal knows of, until the parent is gone or closes our input."""
+    # First: a parent that dies while we start is not to leave us behind.
+    plans: list[CellPlan] = []
+    orphaned = threading.Event()
+    threading.Thread(target=_wait_for_end, args=(orphaned, plans), daemon=True).start()
     quieten()
     os.environ.update(WATCHFUL)
     ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
     actor = _wait_for(journal)
-    plan: CellPlan = ray.get(actor.cells.remote())
+    plan: CellPlan = ray.get(actor.cells.remote(), timeout=START_S)
+    plans.append(plan)
     threads = [
         threading.Thread(target=_keep_running, args=(spec, plan.shape, actor), daemon=True)
         for spec in plan.specs
     ]
     for thread in threads:
         thread.start()
-    sys.stdin.buffer.read()
+    orphaned.wait()
     end_s = time.monotonic() + FINISH_S
     if _is_over(actor):
         for thread in threads:
@@ -109,6 +114,14 @@ def main(address: str, journal: str) -> None:
     ray.shutdown()
     # The threads of waiting cells cannot be ended any other way.
     os._exit(0)
+
+
+def _wait_for_end(orphaned: threading.Event, plans: list[CellPlan]) -> None:
+    """Note that the parent is gone, or done with us; end where there is nothing to clear up."""
+    sys.stdin.buffer.read()
+    if not plans:
+        os._exit(0)
+    orphaned.set()
 
 
 def _wait_for(journal: str) -> Any:  # noqa: ANN401 - an actor's handle
@@ -141,9 +154,11 @@ def _keep_running(spec: CellSpec, shape: CellShape, journal: Any) -> None:  # no
 
 def _is_over(journal: Any) -> bool:  # noqa: ANN401 - an actor's handle
     try:
-        return ray.get(journal.outcome.remote()) is not None
+        return ray.get(journal.outcome.remote(), timeout=START_S) is not None
     except ray.exceptions.RayActorError:
         return True
+    except ray.exceptions.GetTimeoutError:
+        return False
 
 
 class HeedingBackend(Backend):  # type: ignore[misc]

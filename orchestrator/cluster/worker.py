@@ -16,6 +16,7 @@ from orchestrator.cluster.crew import crew_of, join_crew, kinds_of
 from orchestrator.cluster.handout import HandOutClient
 from orchestrator.cluster.lookahead import LookAhead
 from orchestrator.cluster.outcome import Failure
+from orchestrator.cluster.patience import patiently
 from orchestrator.cluster.quorum import CellPeers, CellSeat
 from orchestrator.cluster.roster import Orders, Process
 from orchestrator.config.job import Job
@@ -198,13 +199,15 @@ def _write_result(
             time.sleep(0.2)
             continue
         state = {STATE: replica.to_bytes()}
-        write_checkpoint(store, replica.progress.step, state, spec.lease.check)
+        step = replica.progress.step
+        patiently(lambda: write_checkpoint(store, step, state, spec.lease.check))  # noqa: B023
         # After the checkpoint: what fails here is then not trained again.
         reporter.flush()
         with tempfile.TemporaryDirectory() as folder:
             save_adapter(learner.model, Path(folder))
             for file in sorted(Path(folder).iterdir()):
-                store.write(f"{ADAPTER}/{file.name}", file.read_bytes())
+                content = file.read_bytes()
+                patiently(lambda: store.write(f"{ADAPTER}/{file.name}", content))  # noqa: B023
         _tell(spec, "finish", replica.weights_sha256())
 
 

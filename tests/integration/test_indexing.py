@@ -17,7 +17,7 @@ from orchestrator.cluster.training import train
 from orchestrator.config.data import DataConfig
 from orchestrator.config.job import Job
 from orchestrator.errors import StorageError
-from tests.conftest import write_picture
+from tests.made_job import write_picture
 
 MakeJob = Callable[..., Job]
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("session")]

@@ -31,7 +31,7 @@ from orchestrator.train.checkpoint import latest_checkpoint
 from orchestrator.train.learner import VisionLanguageLearner
 from orchestrator.train.result import export_run
 from orchestrator.train.state import Replica
-from tests.conftest import write_picture
+from tests.made_job import write_picture
 
 Run = Callable[[Job], TrainResult]
 MakeJob = Callable[..., Job]
