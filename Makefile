@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .PHONY: demo test check schema clean simulate chaos
-.PHONY: bench-images bench-index bench-handout bench-plan bench-exact bench-checkpoints
+.PHONY: bench-images bench-index bench-handout bench-plan bench-exact bench-checkpoints bench-faults bench-overhead
 
 demo: .venv/.stamp
 	@$(BIN)/orchestrator demo
@@ -66,3 +66,11 @@ clean:
 # folder of memory, as root.
 chaos: .venv/.stamp
 	@$(BIN)/python -m tests.faults.chaos
+
+# What faults cost, beside Ray Train as it comes; and what it costs to be elastic without any.
+bench-faults: .venv/.stamp
+	@$(BIN)/python -m tests.bench.faults
+	@$(BIN)/python -m tests.bench.faults --load-s 30 --epochs 400
+
+bench-overhead: .venv/.stamp
+	@$(BIN)/python -m tests.bench.overhead

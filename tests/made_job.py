@@ -17,11 +17,11 @@ def write_picture(path: Path, seed: int, width: int = 84, height: int = 60) -> N
     Image.fromarray(pixels).save(path)
 
 
-def write_small_data(folder: Path) -> Path:
-    """40 groups of 1 to 3 pictures to learn from, and 12 to be measured on."""
-    for part, num_rows in (("train", 40), ("eval", 12)):
+def write_small_data(folder: Path, num_rows: int = 40) -> Path:
+    """Groups of 1 to 3 pictures to learn from, and 12 to be measured on."""
+    for part, most in (("train", num_rows), ("eval", 12)):
         rows = []
-        for row in range(num_rows):
+        for row in range(most):
             names = [f"{part}-{row}-{number}.jpg" for number in range(1 + row % 3)]
             for number, name in enumerate(names):
                 write_picture(folder / name, 1000 * row + number, height=56 + 14 * (row % 5))
@@ -62,10 +62,10 @@ def job_over(
     return Job.model_validate_json(json.dumps(job)).resolved(Path.cwd())
 
 
-def made_job(folder: Path, name: str, **sections: dict[str, Any]) -> Job:
+def made_job(folder: Path, name: str, num_rows: int = 40, **sections: dict[str, Any]) -> Job:
     """The same with a model and data made on the spot."""
     model, data = folder / "model", folder / "data"
     for each in (model, data):
         each.mkdir()
     write_tiny_model(model, size="test")
-    return job_over(model, write_small_data(data), folder, name, **sections)
+    return job_over(model, write_small_data(data, num_rows), folder, name, **sections)

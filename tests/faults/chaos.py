@@ -119,8 +119,10 @@ class Run:
 
 
 def undisturbed(job: Job, address: str, folder: Path, timeout_s: float) -> dict[str, Any]:
-    """The same job, left alone."""
-    run = Run(job.model_copy(update={"name": f"{job.name}-undisturbed"}), address, folder)
+    """The same job, left alone, on one worker."""
+    alone = job.scale.model_copy(update={"workers": (1, 1)})
+    quiet = job.model_copy(update={"name": f"{job.name}-undisturbed", "scale": alone})
+    run = Run(quiet, address, folder)
     try:
         return run.result(timeout_s)
     finally:
@@ -272,6 +274,8 @@ def main() -> None:
     parser.add_argument("--timeout-s", type=float, default=1500)
     parser.add_argument("--without", nargs="*", default=[])
     asked = parser.parse_args()
+    # So that ending it ends the cluster and unmounts the store.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from tests.made_job import made_job  # noqa: PLC0415 - makes a model and data
 
     with tempfile.TemporaryDirectory() as name, mounted(Path(name) / "store") as store:
