@@ -45,8 +45,7 @@ def shard_base(model: PeftModel, mesh: DeviceMesh) -> None:
     base = model.get_base_model()
     spread = _Spread(mesh)
     for modules in _pieces(base):
-        for module in modules:
-            spread.fill(module)
+        spread.fill(modules)
         trained = {p for module in modules for p in module.parameters() if p.requires_grad}
         fully_shard(
             modules,
@@ -54,7 +53,7 @@ def shard_base(model: PeftModel, mesh: DeviceMesh) -> None:
             reshard_after_forward=True,
             ignored_params=trained,
         )
-    spread.fill(model)
+    spread.fill([model])
     # The root holds nothing itself: it only makes one whole of the parts.
     whole = {parameter for parameter in base.parameters() if not isinstance(parameter, DTensor)}
     fully_shard(base, mesh=mesh, reshard_after_forward=True, ignored_params=whole)
@@ -108,29 +107,33 @@ def _gather_ahead(base: PreTrainedModel) -> None:
 
 
 class _Spread:
-    """Gives every member the loader's tensors, each once."""
+    """Gives every member the loader's tensors."""
 
     def __init__(self, mesh: DeviceMesh) -> None:
         self._group = mesh.get_group()
         self._is_loader = mesh.get_local_rank() == LOADER
         self._device = torch.device(mesh.device_type)
-        self._done: dict[int, Tensor] = {}
-        """By the identity of the tensor that was there before: tied layers stay tied."""
-        self._kept: list[Tensor] = []
-        """Those tensors: one let go might lend its identity to another."""
 
-    def fill(self, module: Module) -> None:
-        """Fill a module's tensors, those of its parts included."""
-        for part in module.modules():
-            for name, parameter in list(part.named_parameters(recurse=False)):
-                if not isinstance(parameter, DTensor):
-                    setattr(part, name, self._filled(parameter))
-            for name, buffer in list(part.named_buffers(recurse=False)):
-                setattr(part, name, self._filled(buffer))
+    def fill(self, modules: list[Module]) -> None:
+        """Fill what is still whole of some modules' tensors, those of their parts included."""
+        # Forgotten afterwards, or all of the base would be held to the end of its sharding.
+        # Nothing is missed by that: layers that share a tensor are filled together.
+        done: dict[int, tuple[Tensor, Tensor]] = {}
+        for part in (part for module in modules for part in module.modules()):
+            tensors = [
+                *part.named_parameters(recurse=False),
+                *part.named_buffers(recurse=False),
+            ]
+            for name, tensor in tensors:
+                if isinstance(tensor, DTensor):
+                    continue
+                if id(tensor) not in done:
+                    filled = self._filled(tensor)
+                    # Beside what was there before, whose identity might go to another.
+                    done[id(tensor)] = done[id(filled)] = (tensor, filled)
+                setattr(part, name, done[id(tensor)][1])
 
     def _filled(self, tensor: Tensor) -> Tensor:
-        if id(tensor) in self._done:
-            return self._done[id(tensor)]
         if self._is_loader:
             tensor.data = tensor.data.to(self._device).contiguous()
             filled = tensor
@@ -141,8 +144,6 @@ class _Spread:
                 Parameter(data, requires_grad=tensor.requires_grad) if is_parameter else data
             )
         dist.broadcast(filled.data, group_src=LOADER, group=self._group)
-        self._kept += [tensor, filled]
-        self._done[id(tensor)] = self._done[id(filled)] = filled
         return filled
 
 
