@@ -56,6 +56,11 @@ def finding_lines(found: "Inspection") -> Iterator[str]:
 EVENT_LINES: dict[str, Callable[["Event"], str]] = {
     "joined": lambda e: f"worker {e['cell']} joined after step {e['step']}",
     "lost": lambda e: f"worker {e['cell']} was lost after step {e['step']}",
+    "notice": lambda e: f"worker {e['cell']}: {e['reason']}",
+    "left": lambda e: f"worker {e['cell']} left after step {e['step']}",
+    "slow": lambda e: f"worker {e['cell']} holds up the others: {e['reason']}",
+    "released": lambda e: f"worker {e['cell']} is let go: {e['reason']}",
+    "held": lambda e: f"worker {e['cell']} waits before it joins: {e['reason']}",
     "waiting": lambda e: f"waiting: {e['reason']}",
     "refused": lambda e: f"worker {e['cell']} may not take part: {e['reason']}",
     "nondeterministic": lambda e: f"not the same bits each time: {e['what']}",

@@ -41,6 +41,7 @@ class _Mark:
 
 _MARKS: Final = (
     _Mark(kind="lost", label="cell lost", color="#c9372c", style="--"),
+    _Mark(kind="left", label="cell left", color="#d9822b", style="--"),
     _Mark(kind="joined", label="cell joined", color=_WORLD, style=":"),
     _Mark(kind="resumed", label="resumed", color="#8250a8", style="-."),
 )

@@ -1,8 +1,8 @@
 """What Ray Train as it comes does with the same faults: a group that starts again as one.
 
 A ``TorchTrainer`` with its defaults, on a cluster with Ray's own health check, trains a model
-of no size: its worker imports what ours imports, loads for as long as it is told, and takes steps
-of a fixed time with an all-reduce in each. It writes down when it does what.
+of no size: its worker imports what ours imports, loads for as long as it is told, and takes
+steps of a fixed time with an all-reduce in each. It writes down when it does what.
 """
 
 import json

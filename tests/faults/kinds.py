@@ -6,7 +6,6 @@ be added from the thread that started the cluster.
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -117,15 +116,18 @@ def drop_driver(stage: Stage) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def deafen_store(stage: Stage) -> None:
-    """The store takes nothing for a while."""
-    remount(stage.store, "ro")
-    stage.later(4.0, lambda: remount(stage.store, "rw"))
-
-
-def remount(folder: Path, how: str) -> None:
-    """Change how a mounted folder may be used."""
-    subprocess.run(["mount", "-o", f"remount,{how}", folder], check=True)
+def fill_store(stage: Stage) -> None:
+    """The store's disk is full for a while."""
+    filler = stage.store / "filler"
+    with suppress(OSError), filler.open("wb") as file:
+        free = os.statvfs(stage.store)
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
+    with suppress(OSError), filler.open("ab") as file:
+        # What was freed meanwhile, to the last page.
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+    stage.later(4.0, filler.unlink)
 
 
 def grow(stage: Stage) -> None:
@@ -179,6 +181,6 @@ KINDS = (
     Kind("journal killed", lambda stage: stage.on_head("Journal")),
     Kind("hand-out killed", lambda stage: stage.on_head("HandOut")),
     Kind("controller of a cell killed", lambda stage: stage.on_head("TrainController")),
-    Kind("store read-only for 4 s", deafen_store, world_size=1),
+    Kind("store full for 4 s", fill_store, world_size=1),
     Kind("driver killed", drop_driver, world_size=1),
 )
