@@ -28,7 +28,8 @@ from orchestrator.models.family import ModelInfo
 from orchestrator.models.lora import trained_tensors
 from orchestrator.models.sharding import held_bytes
 from orchestrator.plan.steps import Part, Plan, StepPlan
-from orchestrator.train.crew import Alone, Crew, Source
+from orchestrator.train.contracts import Crew
+from orchestrator.train.crew import Alone, Source
 from orchestrator.train.exact import Count, GradientSum, clip
 from orchestrator.train.leader import Leader, follow
 from orchestrator.train.learner import VisionLanguageLearner

@@ -96,10 +96,15 @@ class Stream:
         course: What to render.
         left_out: Slots that stay empty whatever their files hold now.
         most_bytes: The most that the window may hold; None for ``store_share``.
+        patience_s: How long the first micro-batch is waited for.
     """
 
     def __init__(
-        self, course: Course, left_out: frozenset[Slot], most_bytes: int | None = None
+        self,
+        course: Course,
+        left_out: frozenset[Slot],
+        most_bytes: int | None = None,
+        patience_s: float = COLD_S,
     ) -> None:
         self._index, self.plan = course.open()
         self._shards = ShardMap.open(course.shards) if course.shards else None
@@ -110,7 +115,7 @@ class Stream:
         self._window: Window[Any] = Window(most_ahead=WINDOW, most_bytes=0)
         self._generation = 0
         self._rendering = range(0)
-        self._patience_s = COLD_S
+        self._patience_s = patience_s
 
     def request(self, plan: StepPlan, micro: int) -> pa.Table:
         """What a rendering task is given."""
@@ -290,8 +295,14 @@ class HandOut:
         most_bytes: int | None = None,
     ) -> None:
         ray.data.DataContext.get_current().enable_progress_bars = False
+        # Where it died under way, others are in the middle of a step: they had better render for
+        # themselves than wait for a pipeline to start.
+        is_again = ray.get_runtime_context().was_current_actor_reconstructed
+        patience_s = READY_S if is_again else COLD_S
         self._streams = {
-            part: Stream(course, left_out if part == "train" else frozenset(), most_bytes)
+            part: Stream(
+                course, left_out if part == "train" else frozenset(), most_bytes, patience_s
+            )
             for part, course in courses.items()
         }
 

@@ -24,9 +24,9 @@ from orchestrator.train.state import Replica
 HEARTBEAT_S = 0.1
 AGREE_WAIT_S = 60.0
 """How long one question for an agreement stands; it is asked again while the run goes on."""
-MEET_TIMEOUT_S = 15.0
+MEET_TIMEOUT_S = 8.0
 """The longest that those who agreed wait for each other's connections."""
-SUM_TIMEOUT_S = 4.0
+SUM_TIMEOUT_S = 2.0
 SUM_BYTES_PER_S = 16e6
 MOST_SUM_TIMEOUT_S = 300.0
 """How long a sum may take: all are at it when it begins, so one that takes longer has lost
@@ -51,25 +51,15 @@ class CellSeat:
     """Fewest cells that may train."""
 
 
-class LighthouseRestartedError(Exception):
-    """Agreements are numbered from the start again."""
-
-
 class _WatchedGloo(ProcessGroupGloo):  # type: ignore[misc]
     """Gloo that remembers who is in it: torchft tells nobody else."""
 
     quorum_id = -1
     cells: tuple[int, ...] = ()
-    has_restarted = False
 
     def configure(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - torchft's signature
-        quorum_id = int(args[4])
-        if quorum_id < self.quorum_id:
-            # What an earlier agreement of this number left in the store would mislead us.
-            self.has_restarted = True
-            raise LighthouseRestartedError(f"agreement {quorum_id} after {self.quorum_id}")
         super().configure(*args, **kwargs)
-        self.quorum_id, self.cells = quorum_id, tuple(int(cell) for cell in args[7])
+        self.quorum_id, self.cells = int(args[4]), tuple(int(cell) for cell in args[7])
 
 
 class CellPeers:
@@ -90,23 +80,19 @@ class CellPeers:
         watch: Callable[[int, tuple[int, ...]], None],
         goes_on: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._replica, self._seat = replica, seat
+        self._seat = seat
         self._watch, self._goes_on = watch, goes_on
         self._failed_sums = 0
+        self._watched = self._swept = -1
         self.waiting_since_s: float | None = None
         """Since when this cell waits for the others, on the monotonic clock; None: it works."""
-        self._open()
-
-    def _open(self) -> None:
-        self._watched = -1
-        seat = self._seat
-        # Its own, and new with every manager: keys of agreements past would mislead the next.
+        # Its own, which ends with it.
         self._store = TCPStore(seat.host, 0, is_master=True, wait_for_workers=False)
         self._gloo = _WatchedGloo(timedelta(seconds=MEET_TIMEOUT_S))
         self._manager = Manager(
             pg=self._gloo,
-            load_state_dict=self._replica.load_bytes,
-            state_dict=self._replica.to_bytes,
+            load_state_dict=replica.load_bytes,
+            state_dict=replica.to_bytes,
             min_replica_size=seat.min_workers,
             use_async_quorum=False,
             timeout=timedelta(seconds=MOST_SUM_TIMEOUT_S),
@@ -126,9 +112,7 @@ class CellPeers:
             # A lighthouse that died comes back; until then it is asked every tenth of a second.
             quorum_retries=int(10 * AGREE_WAIT_S),
         )
-        self._manager.load_state_dict(
-            {"step": self._replica.progress.round, "batches_committed": 0}
-        )
+        self._manager.load_state_dict({"step": replica.progress.round, "batches_committed": 0})
 
     def agree(self) -> Membership | None:
         self.waiting_since_s = time.monotonic()
@@ -137,16 +121,29 @@ class CellPeers:
         finally:
             self.waiting_since_s = None
 
+    def _sweep(self) -> None:
+        """Forget what this cell's store holds of agreements past.
+
+        A lighthouse that was started anew counts from one again, and whoever meets in the name
+        of an old number must not find old addresses. All have met by now: a sum came after.
+        """
+        if self._swept != self._gloo.quorum_id:
+            self._swept = self._gloo.quorum_id
+            for key in self._store.list_keys():
+                if key.startswith("torchft/"):
+                    self._store.delete_key(key)
+
     def _agreed(self) -> Membership | None:
+        self._sweep()
         try:
             self._manager.start_quorum()
         except (RuntimeError, TimeoutError) as error:
             self._wait_on(str(error))
             return None
-        if self._gloo.has_restarted:
-            self._manager.shutdown(wait=False)
-            self._open()
-            return None
+        is_another = self._manager.num_participants() != len(self._gloo.cells)
+        # By chance of the number that the last one had before the lighthouse was started anew.
+        if is_another and not self._manager.errored():
+            self._manager.report_error(RuntimeError("an agreement of an old number"))
         if self._manager.errored():
             self._gloo.abort()
             self._manager.should_commit()
