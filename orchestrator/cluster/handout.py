@@ -295,8 +295,8 @@ class HandOut:
         most_bytes: int | None = None,
     ) -> None:
         ray.data.DataContext.get_current().enable_progress_bars = False
-        # Where it died under way, others are in the middle of a step: they had better render for
-        # themselves than wait for a pipeline to start.
+        # Where it died under way, others are in the middle of a step: they had better render
+        # for themselves than wait for a pipeline to start.
         is_again = ray.get_runtime_context().was_current_actor_reconstructed
         patience_s = READY_S if is_again else COLD_S
         self._streams = {
