@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from orchestrator.cluster.roster import LEAVE_S, Orders
 from orchestrator.cluster.sigterm import SIGTERM
+from orchestrator.policy.leaving import leave_now
 from orchestrator.train.background import BackgroundCheckpoints
 from orchestrator.train.contracts import Wishes
 from orchestrator.train.state import Replica
@@ -45,6 +46,7 @@ class Attendant:
         replica: This worker's state.
         checkpoints: Where a state is written.
         waiting_since_s: Since when this worker has been waiting for the others.
+        say_leaving: Tells the journal that this worker leaves, and why.
     """
 
     def __init__(
@@ -53,9 +55,11 @@ class Attendant:
         replica: Replica,
         checkpoints: BackgroundCheckpoints,
         waiting_since_s: Callable[[], float | None],
+        say_leaving: Callable[[str], None],
     ) -> None:
         self._attend, self._replica, self._checkpoints = attend, replica, checkpoints
-        self._waiting_since_s = waiting_since_s
+        self._waiting_since_s, self._say_leaving = waiting_since_s, say_leaving
+        self._round_s, self._round_since_s = 0.0, time.monotonic()
         self._saved_round = -1
         self._closed = threading.Event()
         self.leave: Leave | None = None
@@ -76,8 +80,10 @@ class Attendant:
         return regroups
 
     def round_done(self) -> None:
-        """Whoever waited for the end of the round has it."""
+        """Whoever waited for the end of the round has it; the next may take as long."""
         self._regroups = False
+        now_s = time.monotonic()
+        self._round_s, self._round_since_s = now_s - self._round_since_s, now_s
 
     def close(self) -> None:
         """Stop listening; bounded by one word with the journal."""
@@ -108,16 +114,27 @@ class Attendant:
         if orders.leave_by_s is not None and self.leave is None:
             by_s = orders.leave_by_s or time.time() + LEAVE_S
             self.leave = Leave(by_s, "its node is drained")
-        if orders.save_now or self._is_stuck():
+        if orders.save_now:
             self._save_now()
-        if self._is_stuck():
-            log.warning("leaving while waiting for others")
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self.leave is not None and self._has_no_time(self.leave):
+            self._go(self.leave)
 
-    def _is_stuck(self) -> bool:
-        """Whether this worker is to go, and no round will end before it must."""
-        waits = self._waiting_since_s() is not None
-        return waits and self.leave is not None and time.time() > self.leave.by_s - MARGIN_S
+    def _has_no_time(self, leave: Leave) -> bool:
+        """Whether no round will end before this worker must be gone."""
+        if self._waiting_since_s() is not None:
+            return time.time() > leave.by_s - MARGIN_S
+        left_s = self._round_s - (time.monotonic() - self._round_since_s)
+        return leave_now(leave.by_s, now_s=time.time(), step_left_s=max(0.0, left_s))
+
+    def _go(self, leave: Leave) -> None:
+        """Leave in the middle of a round: what was computed of it is lost, and not more."""
+        if self._waiting_since_s() is not None:
+            # Too few are left, or the others are far: what is in memory may be all there is.
+            self._save_now()
+        log.warning("leaving in the middle of a round: %s", leave.reason)
+        self._checkpoints.flush(max(0.5, leave.by_s - time.time()))
+        self._say_leaving(leave.reason)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def _save_now(self) -> None:
         rounds = self._replica.progress.round

@@ -18,7 +18,7 @@ from orchestrator.cluster.outcome import Failure, Outcome, Terms, failure_of
 from orchestrator.cluster.roster import UNKNOWN, NodeView, Orders, Process, Roster
 from orchestrator.errors import ConfigError, FaultError, StorageError
 from orchestrator.policy.faults import Budget, FaultKind, kind_of
-from orchestrator.policy.joining import Admission, Admit
+from orchestrator.policy.joining import Admission, Admit, Hold, Start
 from orchestrator.policy.slowness import Keep, Name, Release
 from orchestrator.storage import Store
 from orchestrator.tracking.event_log import EventLog
@@ -234,6 +234,11 @@ class Journal:
                 self._write([self._event("released", cell=cell, reason=reason)])
             case _:
                 assert_never(verdict)
+
+    def may_load(self, cell: int, process: Process) -> Start | Hold:
+        """Whether a worker that has just been started may load its model."""
+        with self._lock:
+            return self._roster.may_load(cell, process)
 
     def may_join(self, cell: int) -> Admission:
         """Whether a worker that was let in and has loaded its model may join now."""

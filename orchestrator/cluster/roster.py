@@ -10,9 +10,14 @@ from typing import assert_never
 from orchestrator.policy.joining import (
     Admission,
     Admit,
+    Hold,
     JoinWhenSteady,
+    Loading,
     LossReason,
     NodeHistory,
+    Start,
+    StartLimits,
+    may_start,
 )
 from orchestrator.policy.leaving import LeavingView, Save, Saving, must_save
 from orchestrator.policy.slowness import (
@@ -27,6 +32,8 @@ from orchestrator.policy.slowness import (
 
 SAVE_S = 2.0
 """What a checkpoint is taken to need, where somebody has to write one in time."""
+LIMITS = StartLimits(per_node=4)
+"""Loads at once: more of one node would want more memory than it has beside its models."""
 PATIENT_S = 10.0
 """A newcomer waits for the end of a step that is shorter than this."""
 LEAVE_S = 30.0
@@ -111,6 +118,8 @@ class Roster:
     _histories: dict[str, NodeHistory] = field(default_factory=dict)
     _told: set[tuple[Process, str]] = field(default_factory=set)
     _named: int | None = None
+    _loading: dict[int, tuple[Process, float]] = field(default_factory=dict)
+    """Workers that load their model, and since when."""
     _waiting_s: dict[Process, float] = field(default_factory=dict)
     """Since when workers that may join wait for those who train to come to a step's end."""
 
@@ -170,6 +179,7 @@ class Roster:
     def admission(self, cell: int) -> Admission:
         """Whether a worker that has loaded its model may join now."""
         process = self.processes.get(cell, UNKNOWN)
+        self._loading.pop(cell, None)
         history = self._history(process.node).noticed(
             is_draining=process.node in self.nodes.draining
         )
@@ -177,6 +187,18 @@ class Roster:
         found = JoinWhenSteady().decide(history, now_s=self.clock(), held_up=held_up)
         if isinstance(found, Admit):
             self._waiting_s[process] = self.clock()
+        return found
+
+    def may_load(self, cell: int, process: Process) -> Start | Hold:
+        """Whether a worker that has just been started may load its model."""
+        busy = [
+            Loading(node=other.node, since_s=since_s)
+            for number, (other, since_s) in self._loading.items()
+            if number != cell
+        ]
+        found = may_start(process.node, busy, now_s=self.clock(), limits=LIMITS)
+        if isinstance(found, Start):
+            self._loading[cell] = (process, self.clock())
         return found
 
     def _history(self, node: str) -> NodeHistory:

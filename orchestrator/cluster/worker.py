@@ -27,7 +27,7 @@ from orchestrator.models.device import pick_device
 from orchestrator.models.export import save_adapter
 from orchestrator.models.lora import trained_tensors
 from orchestrator.plan.steps import Part, Slot, StepPlan
-from orchestrator.policy.joining import Admit, Refuse, Wait
+from orchestrator.policy.joining import Admit, Refuse, Start, Wait
 from orchestrator.storage import Store
 from orchestrator.tracking.events import EventValue, make_event
 from orchestrator.train.background import STATE, BackgroundCheckpoints
@@ -43,6 +43,7 @@ from orchestrator.train.learner import VisionLanguageLearner
 from orchestrator.train.lease import age_s
 from orchestrator.train.loop import Loop
 from orchestrator.train.numeric import numeric_class
+from orchestrator.train.orders import LEADER
 from orchestrator.train.result import ADAPTER
 from orchestrator.train.state import Replica
 
@@ -76,6 +77,8 @@ def _train(spec: CellSpec) -> None:
     job = Job.model_validate_json(spec.job_json)
     device = pick_device(job.scale.gpu)
     groups = join_crew(device)
+    if groups is None or groups.rank == LEADER:
+        _wait_to_load(spec)
     learner = VisionLanguageLearner.load(job, device, groups.mesh if groups else None)
     kinds = kinds_of(groups, numeric_class(device))
     replica = Replica(trained_tensors(learner.model), weight_decay=job.train.weight_decay)
@@ -91,6 +94,12 @@ def _train(spec: CellSpec) -> None:
         end = _Seat(spec, job, replica, reporter, batches).take(crew)
     if end == "done":
         _write_result(spec, spec.lease.store, learner, replica, reporter)
+
+
+def _wait_to_load(spec: CellSpec) -> None:
+    """Return once this worker may load its model: those of a node share its memory."""
+    while not isinstance(_tell(spec, "may_load", spec.cell, _this_process()), Start):
+        time.sleep(ASK_AGAIN_S)
 
 
 def _this_process() -> Process:
@@ -125,6 +134,7 @@ class _Seat:
             self.replica,
             checkpoints,
             waiting_since_s=lambda: peers.waiting_since_s,
+            say_leaving=self.reporter.leaving,
         )
         observer = Observer(
             self.reporter,

@@ -1,12 +1,12 @@
 """What the journal tells workers to do, and what it charges to whom."""
 
 from orchestrator.cluster.journal import Journal
-from orchestrator.cluster.roster import NodeView, Orders
+from orchestrator.cluster.roster import NodeView, Orders, Process
 from orchestrator.policy.faults import WORKER_FAULTS_IN_A_ROW
-from orchestrator.policy.joining import Admit, Refuse, Wait
+from orchestrator.policy.joining import Admit, Refuse, Start, Wait
 from orchestrator.storage import Store
 from orchestrator.tracking.events import make_event
-from tests.unit.cluster.conftest import TERMS, come, told
+from tests.unit.cluster.conftest import CLASS, TERMS, come, told
 
 
 def test_a_run_in_which_workers_only_die_ends(journal: Journal) -> None:
@@ -115,3 +115,15 @@ def test_a_newcomer_that_waits_for_a_long_step_has_it_shared_out_anew(store: Sto
     journal.quorum(2, (0, 1), 0, 0)
     now[0] = 30.0
     assert not journal.attend(0, 100, 1, None).regroup
+
+
+def test_workers_of_one_node_take_turns_in_loading(journal: Journal) -> None:
+    processes = [Process("node", pid) for pid in range(6)]
+    found = [journal.may_load(cell, process) for cell, process in enumerate(processes)]
+    assert [isinstance(one, Start) for one in found] == [True] * 4 + [False] * 2
+    # Asked again, a worker that may is not in its own way; one that has loaded makes room.
+    assert isinstance(journal.may_load(0, processes[0]), Start)
+    journal.admit(0, processes[0], CLASS)
+    journal.may_join(0)
+    assert isinstance(journal.may_load(4, processes[4]), Start)
+    assert isinstance(journal.may_load(5, Process("another", 9)), Start)
