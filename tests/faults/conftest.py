@@ -1,8 +1,9 @@
 """A cluster to break, and trainings that are watched and disturbed."""
 
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,21 @@ def scale(most: int, least: int = 1) -> dict[str, Any]:
     return {"workers": [least, most], "resources": SLOT, "gpu": False}
 
 
+_open = ExitStack()
+"""The cluster, as long as tests of this folder run: those of others have Ray for themselves."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if nextitem is None or nextitem.path.parent != item.path.parent:
+        _open.close()
+
+
 @pytest.fixture(scope="session")
-def shared_cluster() -> Iterator[LocalCluster]:
-    with (
-        start_cluster(NODES, cpus=2, resources=SLOT) as local,
-        open_session(local.address, cpus=1),
-    ):
-        yield local
+def shared_cluster() -> LocalCluster:
+    local = _open.enter_context(start_cluster(NODES, cpus=2, resources=SLOT))
+    _open.enter_context(open_session(local.address, cpus=1))
+    return local
 
 
 @pytest.fixture
