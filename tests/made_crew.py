@@ -291,7 +291,7 @@ def _train(
         if total.culprits:
             raise total.culprits[0].error(plan.step + 1)
         reduced = total.reduced(total.payload(replica.fingerprint()))
-        assert reduced.is_whole
+        assert set(reduced.times_K) == {1}
         if reduced.counts[Count.OUT_OF_RANGE]:
             progress = replica.progress
             grid, rounds = reduced.next_grid, progress.round + 1
