@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from orchestrator.tracking.events import Event, number
-from orchestrator.tracking.summary import RunFigures, summarise
+from orchestrator.tracking.summary import RunFigures, beginning, summarise
 
 Points: TypeAlias = tuple[list[float], list[float]]
 
@@ -65,7 +65,7 @@ def plot_run(events: Sequence[Event], path: Path, title: str) -> None:
         2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1], "hspace": 0.08}
     )
     figure.subplots_adjust(left=0.08, right=0.97, top=0.8, bottom=0.1)
-    origin_s = number(events[0], "wall_s") if events else 0.0
+    origin_s = number(beginning(events), "wall_s") if events else 0.0
     for axes in (loss, world):
         _set_up(axes)
     _draw_loss(loss, events, origin_s)

@@ -65,7 +65,7 @@ class RunFigures:
     """Finished steps beyond the first with the same epoch and step number."""
 
     wall_s: float
-    """From the first event to the last."""
+    """From the first attempt's beginning to the last event."""
 
     goodput: float
     """The ``round_s`` of the steps, each step once, over the time from the first step's start
@@ -95,10 +95,16 @@ def summarise(events: Sequence[Event]) -> RunFigures:
         ),
         longest_gap_s=_longest_gap_s(events),
         steps_replayed=len(done) - len(steps),
-        wall_s=_elapsed_s(events[0], events[-1]) if events else 0.0,
+        wall_s=_elapsed_s(beginning(events), events[-1]) if events else 0.0,
         goodput=_goodput(steps, done),
         evals=_evals(events),
     )
+
+
+def beginning(events: Sequence[Event]) -> Event:
+    """The event with which the first attempt opens; before it, the fleet only gathers."""
+    opened = (event for event in events if event["kind"] in ("started", "resumed"))
+    return next(opened, events[0])
 
 
 def _of_kind(events: Sequence[Event], *kinds: str) -> list[Event]:
