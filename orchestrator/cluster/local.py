@@ -51,7 +51,11 @@ class LocalCluster:
 
 @contextmanager
 def start_cluster(
-    nodes: int, *, cpus: int = 2, resources: dict[str, float] | None = None
+    nodes: int,
+    *,
+    cpus: int = 2,
+    resources: dict[str, float] | None = None,
+    health_check: dict[str, int] | None = None,
 ) -> Iterator[LocalCluster]:
     """Start a head and some nodes behind a token of their own; end them with the block.
 
@@ -59,9 +63,11 @@ def start_cluster(
         nodes: Nodes beside the head.
         cpus: CPUs that each of them offers, whatever this machine has.
         resources: What else each of them offers.
+        health_check: How the head tells that a node is dead; None: ``FAST_HEALTH_CHECK``.
     """
     require_token()
-    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": FAST_HEALTH_CHECK}
+    config = FAST_HEALTH_CHECK if health_check is None else health_check
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": config}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     local = LocalCluster(cluster)
     try:
