@@ -3,6 +3,7 @@
 import json
 import pickle
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,34 @@ from orchestrator.data.render import render
 from orchestrator.demo.tiny_model import Size, write_tiny_model
 from tests.bench.breaking import SLOT
 
-ROWS = 48
 PICTURES = 2
-"""Of a sample, which has some 32 tokens with them."""
+"""Of a sample."""
+TOKENS = 32
+"""Of a sample, its pictures included."""
 
 
-def make_job(
-    folder: Path,
-    *,
-    steps: int,
-    global_batch: int,
-    workers: tuple[int, int],
-    size: Size = "test",
-    checkpoint_every_steps: int = 20,
-) -> Job:
-    """A resolved job of so many steps, or as few more as make whole epochs."""
-    _write_data(folder / "data")
-    write_tiny_model(folder / "model", size=size)
-    steps_an_epoch = -(-ROWS // global_batch)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """What a job is like."""
+
+    steps: int
+    """At least; there are as many more as make whole epochs."""
+    global_batch: int
+    workers: tuple[int, int]
+    samples_a_micro: int = 1
+    size: Size = "test"
+    checkpoint_every_steps: int = 20
+
+    @property
+    def rows(self) -> int:
+        """Samples in the data: whole steps of them."""
+        return self.global_batch * max(1, 48 // self.global_batch)
+
+
+def make_job(folder: Path, shape: Shape) -> Job:
+    """A resolved job, with its data and its model, in a folder."""
+    _write_data(folder / "data", shape.rows)
+    write_tiny_model(folder / "model", size=shape.size)
     job: dict[str, Any] = {
         "name": "bench",
         "model": {"path": str(folder / "model")},
@@ -41,24 +52,24 @@ def make_job(
         "images": {"max_images": PICTURES, "max_pixels": 50_176},
         "lora": {"rank": 4, "dropout": 0.1},
         "train": {
-            "epochs": -(-steps // steps_an_epoch),
-            "global_batch": global_batch,
-            # Fewer than two samples have: so every sample is a micro-batch of its own.
-            "micro_tokens": 54,
+            "epochs": -(-shape.steps * shape.global_batch // shape.rows),
+            "global_batch": shape.global_batch,
+            # Too few for one sample more.
+            "micro_tokens": TOKENS * shape.samples_a_micro + TOKENS // 2,
             "learning_rate": 1e-3,
-            "checkpoint_every_steps": checkpoint_every_steps,
+            "checkpoint_every_steps": shape.checkpoint_every_steps,
         },
-        "scale": {"workers": list(workers), "resources": SLOT, "gpu": False},
+        "scale": {"workers": list(shape.workers), "resources": SLOT, "gpu": False},
         "tracking": {"uri": f"sqlite:///{folder}/mlflow.db"},
         "storage": {"path": str(folder / "runs")},
     }
     return Job.model_validate_json(json.dumps(job)).resolved(folder)
 
 
-def _write_data(folder: Path) -> None:
+def _write_data(folder: Path, num_rows: int) -> None:
     folder.mkdir(parents=True)
     rows = []
-    for row in range(ROWS):
+    for row in range(num_rows):
         names = [f"{row}-{number}.jpg" for number in range(PICTURES)]
         for number, name in enumerate(names):
             rng = np.random.default_rng(1000 * row + number)

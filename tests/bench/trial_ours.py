@@ -16,7 +16,7 @@ from orchestrator.cluster.prepare import prepare
 from orchestrator.cluster.session import open_session
 from orchestrator.cluster.training import train
 from tests.bench.breaking import NODES, NOTICE_S, SLOT, Breaker, Victim, record, started_s
-from tests.bench.small_job import make_job
+from tests.bench.small_job import Shape, make_job
 
 LOOK_S = 0.05
 MID_STEP_S = 0.15
@@ -53,13 +53,16 @@ class Log:
             self.due.put([self.workers[cell] for cell in sorted(self.workers)])
 
 
+def trial_shape(told: dict[str, Any]) -> Shape:
+    """The job of a trial: the same for ours and for stock."""
+    return Shape(steps=told["steps"], global_batch=told["global_batch"], workers=(1, NODES))
+
+
 def run(told: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Train the job, do the fault when it is time, and give what there is to know."""
     fault = told["fault"]
     nodes = NODES - 1 if fault == "grow" else NODES
-    job = make_job(
-        folder, steps=told["steps"], global_batch=told["global_batch"], workers=(1, NODES)
-    )
+    job = make_job(folder, trial_shape(told))
     log = Log(told["fault_step"], nodes)
     with start_cluster(nodes, resources=SLOT) as local, open_session(local.address, cpus=1):
         breaker = Breaker(local)

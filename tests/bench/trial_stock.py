@@ -35,7 +35,7 @@ from tests.bench.breaking import (
     started_s,
 )
 from tests.bench.small_job import make_job, write_rendered
-from tests.bench.trial_ours import LOOK_S, MID_STEP_S
+from tests.bench.trial_ours import LOOK_S, MID_STEP_S, trial_shape
 
 ELASTIC = ("node", "freeze", "drain", "grow")
 """Faults that leave another number of nodes; the others are met with a fixed number."""
@@ -142,9 +142,7 @@ def run(told: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Train, do the fault when it is time, and stop a few steps after the training goes on."""
     fault = told["fault"]
     nodes = NODES - 1 if fault == "grow" else NODES
-    job = make_job(
-        folder, steps=told["steps"], global_batch=told["global_batch"], workers=(1, NODES)
-    )
+    job = make_job(folder, trial_shape(told))
     log = folder / "log.jsonl"
     log.touch()
     with start_cluster(nodes, resources=SLOT, health_check={}) as local:
