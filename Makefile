@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: demo test check schema clean bench-images bench-index bench-handout bench-plan
+.PHONY: demo test check schema clean bench-images bench-index bench-handout bench-plan bench-faults bench-overhead
 
 demo: .venv/.stamp
 	@$(BIN)/orchestrator demo
@@ -33,6 +33,14 @@ bench-handout: .venv/.stamp
 
 bench-plan: .venv/.stamp
 	@$(BIN)/python -m tests.bench.plan
+
+# Each fault, ours beside stock Ray Train: some 25 minutes, on a machine with nothing else to do.
+bench-faults: .venv/.stamp
+	@$(BIN)/python -m tests.bench.faults
+
+bench-overhead: .venv/.stamp
+	@$(BIN)/python -m tests.bench.ranks
+	@$(BIN)/python -m tests.bench.overhead
 
 schema: .venv/.stamp
 	@$(BIN)/python -m orchestrator.config.schema > jobs/job.schema.json
