@@ -1,183 +1,183 @@
-"""What a fault costs: survivors that stay up, against a group that starts again as one.
+"""What a fault costs: ours beside stock Ray Train with its defaults, phase by phase.
 
-    .venv/bin/python -m tests.bench.faults
-    .venv/bin/python -m tests.bench.faults --load-s 30      a base model that takes 30 s to load
+    make bench-faults
+    .venv/bin/python -m tests.bench.faults --only node --only grow --repeat 3
+    .venv/bin/python -m tests.bench.faults --load-s 30
 
-Ours: a whole training under ``orchestrator train``, faults one after the other. Stock: Ray
-Train's ``TorchTrainer`` with its defaults, on a cluster with Ray's own health check.
+Each trial is a process with a cluster of its own, one after the other. A micro-batch takes
+0.1 s, as if an accelerator computed it, so that processors are free for those who start anew;
+the model, its data and its weights are real. Ours trains to the end, and has to end with the
+weights of the training that nothing happened to.
 """
 
 import argparse
-import itertools
 import json
 import os
-import signal
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("RUST_LOG", "error")
+import psutil
 
-from orchestrator.cluster.internals import connect_gcs, drain_node
-from orchestrator.cluster.local import LocalCluster, start_cluster
-from orchestrator.cluster.session import open_session
-from orchestrator.tracking.events import Event, decode_log
-from tests.bench.stock import StockRun, measure_stock
-from tests.faults.chaos import Happened, disturbed, measure
-from tests.faults.disasters import SLOT, kill_worker, signal_node
-from tests.faults.kinds import KINDS, Kind
-from tests.made_job import made_job
+from tests.bench.breaking import FAULTS, IN_WORDS
+from tests.bench.reading import Figures, read_ours, read_stock
 
-RAYS_HEALTH_CHECK = {
-    "health_check_period_ms": 3000,
-    "health_check_timeout_ms": 10_000,
-    "health_check_failure_threshold": 5,
-}
-NAMES = ("worker killed", "node lost", "node frozen", "notice of 30 s")
-SLOW_LOADER = '''
-"""Makes every load of a base model take longer, in every process that finds this file."""
-import sys, time
-from importlib.abc import MetaPathFinder
-from importlib.util import find_spec
-
-class Finder(MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name != "orchestrator.models.loading":
-            return None
-        sys.meta_path.remove(self)
-        spec = find_spec(name)
-        load = spec.loader.exec_module
-        def slowly(module):
-            load(module)
-            base = module.load_base
-            def load_base(*args, **kwargs):
-                time.sleep({load_s})
-                return base(*args, **kwargs)
-            module.load_base = load_base
-        spec.loader.exec_module = slowly
-        return spec
-
-sys.meta_path.insert(0, Finder())
-'''
+ROOT = Path(__file__).parents[2]
+OUT = ROOT / ".bench"
+GLOBAL_BATCH, MICRO_S = 12, 0.1
+STEPS, FAULT_STEP = 100, 22
+STEPS_A_LOAD_SECOND = 3.0
+"""So that a training is not over before a newcomer has loaded its model."""
+PATIENCE_S = 240.0
+"""For one trial, once its cluster is up; stock may need it for a frozen node."""
+START_S = 120.0
+"""For a cluster to start and to end."""
+SIDES = {"ours": read_ours, "stock": read_stock}
+PHASES = ("detect", "teardown", "regroup", "restore", "batch", "step")
+HEADINGS = (*PHASES, "standstill", "gap", "from cap.", "replayed")
 
 
-def measure_ours(load_s: float, epochs: int, folder: Path) -> dict[str, dict[str, float]]:
-    """All faults in one training."""
+def environment(load_s: float) -> dict[str, str]:
+    """What all processes of a trial find."""
+    told = {**os.environ, "OMP_NUM_THREADS": "1", "BENCH_MICRO_S": str(MICRO_S)}
     if load_s:
-        code = folder / "code"
-        code.mkdir()
-        (code / "sitecustomize.py").write_text(SLOW_LOADER.replace("{load_s}", str(load_s)))
-        os.environ["PYTHONPATH"] = f"{code}:{os.environ.get('PYTHONPATH', '')}"
-    kinds = [Kind(k.name, k.act, world_size=3) for k in KINDS if k.name in NAMES]
-    job = made_job(
-        folder,
-        "faults",
-        train={"epochs": epochs},
-        scale={"workers": [1, 3], "resources": SLOT, "gpu": False},
-    )
-    with start_cluster(3, cpus=2, resources=SLOT) as cluster:
-        _, faults, missing = disturbed(job, kinds, cluster, folder, timeout_s=1200)
-    assert not missing, f"the training ended before {missing}: more --epochs"
-    log = Path(job.storage.path) / job.name / "events.jsonl"
-    return costs(faults, decode_log(log.read_text().splitlines()))
+        told["BENCH_LOAD_S"] = str(load_s)
+    told["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT / "tests/bench/emulated", ROOT)))
+    # Three nodes and neighbours on one machine: its memory is not what is measured.
+    told["RAY_memory_monitor_refresh_ms"] = "0"
+    return told
 
 
-def costs(faults: list[Happened], events: Sequence[Event]) -> dict[str, dict[str, float]]:
-    """What each fault cost those who lived, and how long until somebody had taken the place."""
-    measure(faults, events)
-    times = [float(e["wall_s"] or 0) for e in events if e["kind"] == "step"]
-    median_s = statistics.median(b - a for a, b in itertools.pairwise(times))
-    found = {}
-    for fault in faults:
-        after = [e for e in events if float(e["wall_s"] or 0) > fault.wall_s]
-        joins = [e for e in after if e["kind"] == "joined"]
-        missed = [e for e in after if e["kind"] in ("lost", "left")]
-        found[fault.kind] = {
-            "standstill_s": fault.standstill_s,
-            "missed_s": float(missed[0]["wall_s"] or 0) - fault.wall_s if missed else 0.0,
-            "replaced_s": float(joins[0]["wall_s"] or 0) - fault.wall_s if joins else 0.0,
-            "load_s": float(joins[0].get("load_s") or 0) if joins else 0.0,
-            "median_step_s": median_s,
-            "steps_replayed": 0.0,
-        }
-    return found
+def trial(side: str, fault: str, load_s: float) -> dict[str, Any]:
+    """Run one trial in a process of its own; what it found, or why it found nothing."""
+    patience_s = PATIENCE_S + 4 * load_s
+    told = {
+        "fault": fault,
+        "steps": int(STEPS + STEPS_A_LOAD_SECOND * load_s),
+        "global_batch": GLOBAL_BATCH,
+        "fault_step": FAULT_STEP,
+        "patience_s": patience_s,
+    }
+    program = f"import sys; from tests.bench.trial_{side} import main; main(*sys.argv[1:])"
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "found.json"
+        with (OUT / f"{side}-{fault}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", program, json.dumps(told), str(out)],
+                env=environment(load_s),
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                process.wait(patience_s + START_S)
+            except subprocess.TimeoutExpired:
+                return {"problem": f"no word after {patience_s + START_S:.0f} s"}
+            finally:
+                end(process)
+        if not out.exists():
+            return {"problem": f"it ended with {process.returncode} and found nothing"}
+        found: dict[str, Any] = json.loads(out.read_text())
+        return found
 
 
-def stock_act(name: str, cluster: LocalCluster) -> Callable[[dict[str, Any]], None]:
-    """The same fault, done to a worker of the group; a new node comes where one went."""
-
-    def lose(victim: dict[str, Any]) -> None:
-        cluster.kill_node(victim["node"])
-        time.sleep(3)
-        cluster.add_node(2, SLOT)
-
-    def freeze(victim: dict[str, Any]) -> None:
-        signal_node(victim, signal.SIGSTOP)
-        time.sleep(8)
-        signal_node(victim, signal.SIGKILL)
-        cluster.add_node(2, SLOT)
-
-    def drain(victim: dict[str, Any]) -> None:
-        client = connect_gcs(cluster.address)
-        drain_node(client, victim["node"], time.time() + 30, "spot interruption")
-        time.sleep(8)
-        cluster.kill_node(victim["node"])
-        cluster.add_node(2, SLOT)
-
-    acts = {"worker killed": kill_worker, "node lost": lose, "node frozen": freeze}
-    return acts.get(name, drain)
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a trial that is still there, with all that it has started."""
+    if process.poll() is None:
+        parent = psutil.Process(process.pid)
+        for each in [*parent.children(recursive=True), parent]:
+            try:
+                each.kill()
+            except psutil.NoSuchProcess:
+                continue
+        process.wait()
 
 
-def measure_all_stock(load_s: float, names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Each fault on a cluster and a group of its own."""
-    found = {}
-    for name in names:
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            start_cluster(3, cpus=2, resources=SLOT, health_check=RAYS_HEALTH_CHECK) as cluster,
-            open_session(cluster.address, cpus=1),
-        ):
-            run = StockRun(Path(folder), cluster, load_s)
-            run.start()
-            found[name] = measure_stock(run, stock_act(name, cluster))
-            print(f"stock, {name}: {found[name]}", flush=True)
-    return found
+def judge(side: str, found: dict[str, Any], undisturbed: str | None) -> dict[str, Any]:
+    """Figures of a trial, and whether its weights are those that they have to be."""
+    if "fault" not in found:
+        return {"problem": found.get("problem", "it was over before the fault")}
+    row: dict[str, Any] = asdict(SIDES[side](found))
+    if "problem" in found:
+        row["problem"] = found["problem"]
+    if side == "ours" and undisturbed and found.get("sha256"):
+        row["weights"] = "the same" if found["sha256"] == undisturbed else "OTHERS"
+    return row
+
+
+def middle(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One row of several trials: the median of each figure; words from the last."""
+    told = dict(rows[-1])
+    for name in (*Figures.__dataclass_fields__, "weights"):
+        values = [row.get(name) for row in rows]
+        numbers = [x for x in values if isinstance(x, int | float)]
+        if numbers:
+            told[name] = statistics.median(numbers)
+    if any(row.get("weights") == "OTHERS" for row in rows):
+        told["weights"] = "OTHERS"
+    return told
+
+
+def cell(value: float | None) -> str:
+    """A figure in its column."""
+    return "-" if value is None else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def print_table(rows: dict[str, dict[str, dict[str, Any]]]) -> None:
+    """Ours beside stock, a fault after the other."""
+    print("\nSeconds. Phases follow each other; a standstill is less one step, so is a gap.")
+    print(f"{'fault':32}{'':7}" + "".join(f"{name:>11}" for name in HEADINGS) + "  workers")
+    for fault, sides in rows.items():
+        for side, row in sides.items():
+            names = (*PHASES, "standstill", "gap", "from_capacity", "replayed")
+            figures = "".join(f"{cell(row.get(name)):>11}" for name in names)
+            words = [row.get("survivors", ""), row.get("problem", "")]
+            if "weights" in row:
+                words.append(f"weights {row['weights']}")
+            text = ", ".join(word for word in words if word)
+            print(f"{IN_WORDS[fault]:32}{side:7}{figures}  {text}")
+    print("\nThe newcomer of ours, seconds after the fault, and by how much it held up a step:")
+    for fault, sides in rows.items():
+        newcomer = sides.get("ours", {}).get("newcomer")
+        if newcomer:
+            told = ", ".join(f"{name} {cell(value)}" for name, value in newcomer.items())
+            print(f"{IN_WORDS[fault]:32}{told}")
 
 
 def main() -> None:
-    """Print one table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--load-s", type=float, default=0.0)
-    parser.add_argument("--epochs", type=int, default=250)
-    parser.add_argument("--only", choices=["ours", "stock"])
-    asked = parser.parse_args()
-    found: dict[str, Any] = {"load_s": asked.load_s}
-    if asked.only != "ours":
-        found["stock"] = measure_all_stock(asked.load_s, NAMES)
-    if asked.only != "stock":
-        with tempfile.TemporaryDirectory() as folder:
-            found["ours"] = measure_ours(asked.load_s, asked.epochs, Path(folder))
-    show(found)
-    out = Path(".bench")
-    out.mkdir(exist_ok=True)
-    (out / f"faults-{asked.load_s:g}.json").write_text(json.dumps(found, indent=1))
-
-
-def show(found: dict[str, Any]) -> None:
-    """Ours beside stock."""
-    columns = {
-        "ours": ("standstill_s", "missed_s", "replaced_s", "load_s"),
-        "stock": ("teardown_s", "regroup_s", "loaded_s", "standstill_s", "steps_replayed"),
-    }
-    for who, names in columns.items():
-        if who in found:
-            print(f"\n{who:20}" + "".join(f"{name:>16}" for name in names))
-            for kind, figures in found[who].items():
-                print(f"{kind:20}" + "".join(f"{figures[name]:16.2f}" for name in names))
+    """Run the trials, print the table, write it to ``.bench/faults.json``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=FAULTS, action="append", help="may be given again")
+    parser.add_argument("--side", choices=sorted(SIDES), help="only ours, or only stock")
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--load-s", type=float, default=0.0, help="of the base model")
+    given = parser.parse_args()
+    OUT.mkdir(exist_ok=True)
+    sides = [given.side] if given.side else list(SIDES)
+    undisturbed = trial("ours", "none", given.load_s) if "ours" in sides else {}
+    if "problem" in undisturbed:
+        print(f"undisturbed: {undisturbed['problem']}; weights are held against nothing")
+    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    for fault in given.only or FAULTS:
+        for side in sides:
+            tries = []
+            for _ in range(given.repeat):
+                started_s = time.monotonic()
+                found = trial(side, fault, given.load_s)
+                tries.append(judge(side, found, undisturbed.get("sha256")))
+                print(f"{fault}, {side}: {time.monotonic() - started_s:.0f} s", flush=True)
+            rows.setdefault(fault, {})[side] = middle(tries)
+    print_table(rows)
+    told = {"load_s": given.load_s, "repeat": given.repeat, "faults": rows}
+    name = f"faults-load-{given.load_s:.0f}.json" if given.load_s else "faults.json"
+    (OUT / name).write_text(json.dumps(told, indent=1))
+    print(f"\n{OUT / name}")
 
 
 if __name__ == "__main__":
