@@ -37,8 +37,10 @@ def damage(store: Store, name: str, kind: str, place: float, bit: int) -> None:
     data = bytearray(store.read(name))
     where = int(place * len(data))
     match kind:
-        case "flip":
+        case "flip" if data:
             data[where] ^= 1 << bit
+        case "flip":
+            return
         case "cut":
             del data[where:]
         case "grow":
