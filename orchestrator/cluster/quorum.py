@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from torch import Tensor
 from torch.distributed import ReduceOp, TCPStore  # type: ignore[attr-defined]
@@ -16,6 +17,7 @@ from torch.distributed.distributed_c10d import AllreduceOptions
 from torchft.manager import Manager
 from torchft.process_group import ProcessGroupGloo
 
+from orchestrator.cluster.beacon import watch_beacon
 from orchestrator.cluster.transport import StateTransport
 from orchestrator.errors import FaultError
 from orchestrator.train.contracts import Membership
@@ -113,6 +115,13 @@ class CellPeers:
             quorum_retries=int(10 * AGREE_WAIT_S),
         )
         self._manager.load_state_dict({"step": replica.progress.round, "batches_committed": 0})
+        where = urlsplit(seat.lighthouse)
+        watch_beacon(str(where.hostname), int(where.port or 0), self._forget_agreement)
+
+    def _forget_agreement(self) -> None:
+        """The lighthouse has died: the next agreement is a new one, whatever its number."""
+        # An agreement that is under way is compared with this when it comes.
+        self._manager._quorum_id = -1  # noqa: SLF001
 
     def agree(self) -> Membership | None:
         self.waiting_since_s = time.monotonic()

@@ -190,7 +190,7 @@ class _Drama:
                 self.stage.cells.pop(event["cell"], None)
             case "started" | "resumed":
                 self.stage.cells.clear()
-                self._since_step = min(self._since_step, int(event.get("step", 0)))
+                self._step = self._since_step = int(event.get("step", 0))
             case "step":
                 self._step, self._world_size = int(event["step"]), int(event["world_size"])
             case _:

@@ -271,6 +271,10 @@ class Fleet:
             process.join(PATIENCE_S)
             assert process.exitcode == 0, f"cell {cell} ended with {process.exitcode}"
 
+    def newest_step(self) -> int:
+        """The newest that anybody has finished."""
+        return max((int(event["step"]) for event in self.events("step")), default=0)
+
     def hashes(self) -> set[str]:
         """Of the weights of all that trained to the end."""
         return {event["sha256"] for event in self.events("done")}

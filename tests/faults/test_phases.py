@@ -126,10 +126,14 @@ def test_the_lighthouse_dies_and_comes_back_and_nobody_starts_anew(
         for cell in range(3):
             made.start(cell)
         made.wait_for("three train", lambda: 3 in map(len, cells_of(made)))
-        lighthouse = made.processes[LIGHTHOUSE][0]
-        lighthouse.kill()
-        lighthouse.join()
-        made.start_lighthouse()
+        # Several times: each counts its agreements from one, and comes by numbers of the last.
+        for life in range(4):
+            lighthouse = made.processes[LIGHTHOUSE][life]
+            lighthouse.kill()
+            lighthouse.join()
+            made.start_lighthouse()
+            step = made.newest_step()
+            made.wait_for("they go on", lambda step=step: made.newest_step() > step + 2)
         made.wait_until_done(0, 1, 2)
         assert made.hashes() == undisturbed
         assert len(made.events("up")) == 3
