@@ -11,6 +11,7 @@ from orchestrator.cluster.internals import start_on_head
 from orchestrator.cluster.local import LocalCluster
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.plan.steps import Plan
+from tests.faults.disasters import SLOT
 from tests.made_course import colours, make_course
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
@@ -52,6 +53,6 @@ def test_blocks_lost_with_their_nodes_come_again_and_are_the_same(
         cluster.kill_node(node.node_id)
     early, late = range(7), range(7, plan.num_steps)
     assert sweep(client, early) == expected(plan, early)
-    cluster.add_node(2, {})
+    cluster.add_node(2, SLOT)
     assert sweep(client, late) == expected(plan, late)
     ray.kill(actor)
