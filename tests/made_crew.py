@@ -68,7 +68,7 @@ CONTEXT.set_forkserver_preload(["tests.made_crew"])
 
 @dataclass(frozen=True)
 class MadeBatches:
-    """``train.loop.Batches``: each sample follows from its number, pictures and all."""
+    """``train.contracts.Batches``: each sample follows from its number, pictures and all."""
 
     info: ModelInfo
     before_fetch: Callable[[Part, StepPlan], None] = lambda _part, _plan: None

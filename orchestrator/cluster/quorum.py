@@ -65,7 +65,7 @@ class _WatchedGloo(ProcessGroupGloo):  # type: ignore[misc]
 
 
 class CellPeers:
-    """The other cells, as ``train.loop.Peers`` wants them.
+    """The other cells, as ``train.contracts.Peers`` wants them.
 
     Args:
         replica: This cell's state; replaced in place when a neighbour is ahead.

@@ -22,7 +22,7 @@ from orchestrator.train.work import NUM_SCORES
 
 
 class Ledger(Protocol):
-    """Where empty slots are noted: a part of ``train.loop.Observer``."""
+    """Where empty slots are noted: a part of ``train.contracts.Observer``."""
 
     def empty_slots(self, part: Part, batch: MicroBatch) -> None: ...
 

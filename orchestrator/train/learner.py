@@ -22,7 +22,7 @@ from orchestrator.train.contracts import Score
 
 @dataclass(frozen=True)
 class VisionLanguageLearner:
-    """An adapted vision-language model: ``train.loop.Learner``."""
+    """An adapted vision-language model: ``train.contracts.Learner``."""
 
     model: PeftModel
     info: ModelInfo

@@ -33,7 +33,7 @@ class LockstepLearner:
         return 0 if batch is None or not _predicts(batch) else count_chunks(batch.grids_I3)
 
     def backward(self, batch: MicroBatch | None, *, image_passes: int) -> float:
-        """As ``train.loop.Learner.backward``; no ``.grad`` at all where nothing is predicted.
+        """As ``train.contracts.Learner.backward``; no ``.grad`` where nothing is predicted.
 
         Args:
             batch: None to take part with nothing.
@@ -50,7 +50,7 @@ class LockstepLearner:
         return 0.0
 
     def score(self, batch: MicroBatch | None, *, image_passes: int) -> Score:
-        """As ``train.loop.Learner.score``; arguments as in ``backward``."""
+        """As ``train.contracts.Learner.score``; arguments as in ``backward``."""
         self._pad_images(image_passes - self.image_passes(batch))
         if batch is not None and _predicts(batch):
             return self.learner.score(batch)

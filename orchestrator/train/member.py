@@ -134,7 +134,7 @@ class Member:
 
 @dataclass(frozen=True)
 class _Turn:
-    """A member's learner in one turn: ``train.loop.Learner``."""
+    """A member's learner in one turn: ``train.contracts.Learner``."""
 
     learner: CrewLearner
     passes: int

@@ -74,7 +74,7 @@ class Work:
 def hand_of(plan: StepPlan, membership: Membership | None) -> list[int]:
     """The micro-batches that fall to this rank if all of the last round are still there.
 
-    None where this rank was not in the last round: the others do not reckon with it yet.
+    Nothing where this rank was not in the last round: the others do not reckon with it yet.
     """
     if membership is None:
         return []

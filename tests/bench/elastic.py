@@ -47,7 +47,7 @@ def make_peers(replica: Replica, rank: Rank, lighthouse: str) -> CellPeers:
 
 @dataclass
 class Clerk:
-    """``train.loop.Observer`` that notes when steps were done, and saves now and then."""
+    """``train.contracts.Observer`` that notes when steps were done, and saves now and then."""
 
     rank: Rank
     checkpoints: BackgroundCheckpoints

@@ -182,7 +182,7 @@ class Meeting:
 
 @dataclass
 class Seat:
-    """One cell's place at a meeting: ``train.loop.Peers``."""
+    """One cell's place at a meeting: ``train.contracts.Peers``."""
 
     meeting: Meeting
     cell: int
@@ -202,7 +202,7 @@ class Seat:
 
 @dataclass
 class Notes:
-    """``train.loop.Observer`` that keeps everything."""
+    """``train.contracts.Observer`` that keeps everything."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
     applied: list[tuple[int, int]] = field(default_factory=list)

@@ -44,7 +44,7 @@ TERMS = Terms(
 
 @dataclass(frozen=True)
 class PlannedBatches:
-    """``train.loop.Batches``: micro-batches with nothing in them but what the plan says."""
+    """``train.contracts.Batches``: with nothing in them but what the plan says."""
 
     broken: frozenset[int] = frozenset()
     """Samples of the training data whose slots are empty."""
@@ -96,7 +96,7 @@ def new_tensors() -> dict[str, Parameter]:
 
 @dataclass
 class SmallLearner:
-    """Two layers with dropout in between: ``train.loop.Learner``."""
+    """Two layers with dropout in between: ``train.contracts.Learner``."""
 
     tensors: dict[str, Parameter]
     poison: tuple[Address, str] | None = None
