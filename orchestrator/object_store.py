@@ -74,7 +74,7 @@ class RemotePlace:
     def read(self, name: str, /) -> bytes:
         return bytes(self.filesystem.cat_file(self._path(name)))
 
-    def write(self, name: str, data: bytes, /) -> None:
+    def write(self, name: str, data: bytes | bytearray, /) -> None:
         self._put(self.puts or self.filesystem, self._path(name), data)
 
     def create(self, name: str, data: bytes, /) -> bool:
@@ -141,7 +141,7 @@ class RemotePlace:
     def sweep(self, folder: str, before_s: float, /) -> None:
         """Nothing to do: an object is there whole or not at all."""
 
-    def _put(self, filesystem: Any, path: str, data: bytes, **options: Any) -> None:  # noqa: ANN401
+    def _put(self, filesystem: Any, path: str, data: bytes | bytearray, **options: Any) -> None:  # noqa: ANN401
         if getattr(filesystem, "async_impl", False):
             options["timeout"] = self.bounds.putting_s(len(data))
             if "s3" in filesystem.protocol and len(data) < ONE_PUT_BYTES:

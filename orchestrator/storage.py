@@ -33,7 +33,7 @@ class Place(Protocol):
     """
 
     def read(self, name: str, /) -> bytes: ...
-    def write(self, name: str, data: bytes, /) -> None: ...
+    def write(self, name: str, data: bytes | bytearray, /) -> None: ...
     def create(self, name: str, data: bytes, /) -> bool: ...
     def append(self, name: str, data: bytes, /) -> None: ...
     def read_log(self, name: str, /) -> bytes: ...
@@ -71,7 +71,7 @@ class Store:
         """A whole object."""
         return self._ask(self.place.read, name)
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes | bytearray) -> None:
         """Make or replace an object. Readers see the old one or the new one, whole."""
         self._ask(lambda safe: self.place.write(safe, data), name)
 
@@ -146,7 +146,7 @@ class LocalPlace:
     def read(self, name: str, /) -> bytes:
         return (self.root / name).read_bytes()
 
-    def write(self, name: str, data: bytes, /) -> None:
+    def write(self, name: str, data: bytes | bytearray, /) -> None:
         path = self._with_folder(name)
         with _written_aside(path, data) as temporary:
             temporary.replace(path)
@@ -251,7 +251,7 @@ def _checked(name: str, url: str) -> str:
 
 
 @contextmanager
-def _written_aside(path: Path, data: bytes) -> Iterator[Path]:
+def _written_aside(path: Path, data: bytes | bytearray) -> Iterator[Path]:
     """A temporary file beside ``path`` that holds ``data`` durably, gone afterwards."""
     temporary = path.with_name(f"{_TEMPORARY}{uuid.uuid4().hex}")
     try:

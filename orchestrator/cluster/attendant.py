@@ -140,6 +140,6 @@ class Attendant:
         rounds = self._replica.progress.round
         if rounds == self._saved_round:
             return
-        state = self._replica.to_bytes()
+        state = self._replica.to_buffer(self._checkpoints.spare())
         self._checkpoints.offer(self._replica.progress.step, state, urgent=True)
         self._saved_round = rounds

@@ -369,7 +369,7 @@ class Observer:
         must_save = departures.num_leaving > 0 and left < self.min_workers
         is_due = self._is_due(replica)
         if membership.rank == 0 and (must_save or departures.num_saving or is_due):
-            state = replica.to_bytes()
+            state = replica.to_buffer(self.checkpoints.spare())
             self.checkpoints.offer(replica.progress.step, state, urgent=must_save)
         leave = self.attendant.leave
         if leave is not None and departures.num_leaving:

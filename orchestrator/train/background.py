@@ -48,7 +48,7 @@ class Pauses:
 class _Offer:
     number: int
     step: int
-    state: bytes
+    state: bytes | bytearray
     tries: int = 0
     is_last: bool = False
     files: dict[str, Sealed] | None = None
@@ -92,6 +92,7 @@ class BackgroundCheckpoints:
         self._newest_step = 0
         self._abandoned: set[int] = set()
         self._hurry = self._is_closed = False
+        self._spare: bytearray | None = None
         self._told: set[str] = set()
         self._verified = Verified()
         self.newest_written: int | None = None
@@ -99,12 +100,19 @@ class BackgroundCheckpoints:
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def offer(self, step: int, state: bytes, *, urgent: bool = False) -> None:
+    def spare(self) -> bytearray | None:
+        """Memory of an earlier state that nobody reads any more, for the next one."""
+        with self._changed:
+            spare, self._spare = self._spare, None
+            return spare
+
+    def offer(self, step: int, state: bytes | bytearray, *, urgent: bool = False) -> None:
         """Have a state written; returns at once.
 
         Args:
             step: Steps done.
-            state: The state. It is not copied.
+            state: The state. It is not copied, and if it is a ``bytearray``, ``spare`` may give
+                it away once it is written.
             urgent: Try now, however long the store has been failing.
 
         Raises:
@@ -202,6 +210,9 @@ class BackgroundCheckpoints:
         )
         with self._changed:
             self.newest_written, self._newest_done = offer.step, offer.number
+            # A try that failed may have left a put that is still reading.
+            if offer.tries == 1 and isinstance(offer.state, bytearray):
+                self._spare = offer.state
             self._changed.notify_all()
         self._prune(offer)
 

@@ -58,11 +58,11 @@ class _Entry(TypedDict):
 class Sealed:
     """A file's content and its SHA-256, computed once however often it is written."""
 
-    content: bytes
+    content: bytes | bytearray
     sha256: str
 
     @classmethod
-    def of(cls, content: bytes) -> "Sealed":
+    def of(cls, content: bytes | bytearray) -> "Sealed":
         """Seal a content."""
         return cls(content, _sha256(content))
 
@@ -88,7 +88,7 @@ class Verified:
 
 
 def write_checkpoint(
-    store: Store, step: int, files: Mapping[str, bytes], guard: Callable[[], None]
+    store: Store, step: int, files: Mapping[str, bytes | bytearray], guard: Callable[[], None]
 ) -> str:
     """Seal the files and write them: see ``write_sealed``."""
     sealed = {name: Sealed.of(content) for name, content in files.items()}
@@ -295,7 +295,7 @@ def _stored_name(name: str, sha256: str) -> str:
     return str(path.with_name(f"{path.stem}.{sha256[:_HASH_CHARS]}{path.suffix}"))
 
 
-def _sha256(content: bytes) -> str:
+def _sha256(content: bytes | bytearray) -> str:
     return hashlib.sha256(content).hexdigest()
 
 

@@ -71,7 +71,7 @@ class Clerk:
         del departures
         step = replica.progress.step
         if membership.rank == 0 and step % self.rank.checkpoint_every_steps == 0:
-            self.checkpoints.offer(step, replica.to_bytes())
+            self.checkpoints.offer(step, replica.to_buffer(self.checkpoints.spare()))
 
 
 def train_elastic(rank: Rank, lighthouse: str, folder: Path) -> Spent:

@@ -85,7 +85,6 @@ class Run:
                 [*command, "--json"],
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "RUST_LOG": "error"},
                 start_new_session=True,
             )
         self._read = 0

@@ -172,7 +172,7 @@ class Diary:
         step = replica.progress.step
         if membership.rank == 0 and (step % 5 == 0 or departures.num_saving):
             self.actor.at("offering")
-            self.checkpoints.offer(step, replica.to_bytes())
+            self.checkpoints.offer(step, replica.to_buffer(self.checkpoints.spare()))
         if not departures.num_leaving or not self.actor.wants.leaving:
             self.actor.wants = Wishes()
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -87,6 +87,38 @@ def test_what_is_offered_is_written_and_old_ones_are_pruned(store: Store) -> Non
     assert told.steps("checkpoint") == [1, 2, 3]
     assert told.events[0]["path"] == "checkpoints/step-00000001"
     assert told.events[0]["seconds"] >= 0
+
+
+def test_the_memory_of_a_written_state_is_there_for_the_next(store: Store) -> None:
+    checkpoints = BackgroundCheckpoints(store, 2, no_guard, Told())
+    state = bytearray(b"state")
+    assert checkpoints.spare() is None
+    checkpoints.offer(1, state)
+    assert checkpoints.flush(10)
+    assert checkpoints.spare() is state
+    assert checkpoints.spare() is None
+    checkpoints.close()
+
+
+class BalksOnce(LocalPlace):
+    """A disk that refuses the first state."""
+
+    refused: ClassVar[list[str]] = []
+
+    def write(self, name: str, data: bytes | bytearray, /) -> None:
+        if "state" in name and not self.refused:
+            self.refused.append(name)
+            raise OSError(errno.EIO, "Input/output error")
+        super().write(name, data)
+
+
+def test_memory_that_a_failed_put_may_still_read_is_given_to_nobody(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), BalksOnce(tmp_path))
+    checkpoints = BackgroundCheckpoints(store, 2, no_guard, Told(), QUICK)
+    checkpoints.offer(1, bytearray(b"state"))
+    wait_for(lambda: checkpoints.newest_written == 1)
+    assert checkpoints.spare() is None
+    checkpoints.close()
 
 
 def test_a_disk_that_stays_full_is_told_and_the_next_checkpoint_is_written(

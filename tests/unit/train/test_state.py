@@ -183,3 +183,17 @@ def test_a_state_has_one_fingerprint_on_every_device() -> None:
     on_gpu = mixed_replica("cuda")
     on_gpu.load_bytes(on_cpu.to_bytes())
     assert on_gpu.fingerprint() == on_cpu.fingerprint()
+
+
+def test_memory_of_an_earlier_state_is_used_again() -> None:
+    replica = trained(1)
+    first = replica.to_buffer()
+    assert replica.to_buffer(first) is first
+    assert trained(3, replica).to_buffer(first) is first
+    assert first == replica.to_bytes()
+
+
+def test_memory_of_another_size_is_left_alone() -> None:
+    other = bytearray(7)
+    assert trained(1).to_buffer(other) == trained(1).to_bytes()
+    assert other == bytes(7)
