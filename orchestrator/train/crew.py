@@ -74,17 +74,19 @@ def add_gradient(
 ) -> None:
     """Add the gradient that a micro-batch left in ``.grad``; none if it has no sample."""
     micro = batch.address.micro
-    total.mark(micro)
-    if not batch.samples:
-        return
-    gradients_T = take_gradients(replica)
+    gradients_T = take_gradients(replica) if batch.samples else []
     counts = {
         Count.LABEL_TOKENS: batch.label_tokens,
         Count.SAMPLES: len(batch.samples),
         Count.TOKENS: plan.micros[micro].tokens,
     }
-    if not total.take(gradients_T, loss, counts):
-        total.blame(micro, gradients_T, batch.ids)
+
+    def take() -> None:
+        total.mark(micro)
+        if gradients_T and not total.take(gradients_T, loss, counts):
+            total.blame(micro, gradients_T, batch.ids)
+
+    total.add(take)
 
 
 def take_gradients(replica: Replica) -> list[Tensor]:

@@ -12,7 +12,8 @@ micro-batches of the step, C counts.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -98,6 +99,13 @@ class GradientSum:
     Attributes:
         grid: The grid of this round.
         culprits: Micro-batches of this rank with NaN or infinity in them.
+
+    Args:
+        tensors: What is trained, by name.
+        grid: The grid of this round.
+        num_micros: Micro-batches of the step, over all ranks.
+        kept_bytes: See ``KEPT_BYTES``.
+        beside: A thread that adds while the next micro-batch is computed; None: the caller's.
     """
 
     def __init__(
@@ -107,6 +115,7 @@ class GradientSum:
         *,
         num_micros: int,
         kept_bytes: int = KEPT_BYTES,
+        beside: Executor | None = None,
     ) -> None:
         self._names = list(tensors)
         self._shapes = [tensor.shape for tensor in tensors.values()]
@@ -115,6 +124,8 @@ class GradientSum:
         self._limit = 1 << limit_bits(num_micros)
         self._num_micros = num_micros
         self._kept_bytes = kept_bytes
+        self._beside = beside
+        self._under_way: Future[None] | None = None
         self.grid = grid
         self._begin()
 
@@ -130,6 +141,23 @@ class GradientSum:
         self._times_K = torch.zeros(self._num_micros, dtype=torch.int64)
         self._histogram_TB = torch.zeros(len(self._sizes), NUM_BUCKETS, dtype=torch.int64)
         self.culprits: list[Culprit] = []
+
+    def add(self, job: Callable[[], None]) -> None:
+        """Have something added to this share, beside the caller where there is a thread for it.
+
+        At most one is waiting: each holds the gradients of a micro-batch.
+        """
+        self.settle()
+        if self._beside is None:
+            job()
+        else:
+            self._under_way = self._beside.submit(job)
+
+    def settle(self) -> None:
+        """Return once all is added; what went wrong in it is raised here."""
+        job, self._under_way = self._under_way, None
+        if job is not None:
+            job.result()
 
     def _take_back(self) -> None:
         """Begin anew if the reduction was given the only copy: what is in it is not ours now.
@@ -151,6 +179,7 @@ class GradientSum:
 
     def has(self, micro: int) -> bool:
         """Whether a micro-batch is in this share already."""
+        self.settle()
         self._take_back()
         return bool(self._times_K[micro])
 
@@ -173,20 +202,24 @@ class GradientSum:
             # Converted to int64, NaN and infinity turn into something that looks valid.
             self._counts[Count.NON_FINITE] += 1
             return False
-        for number, (gradient, largest) in enumerate(zip(gradients_T, largest_T, strict=True)):
-            if gradient is None or largest == 0.0:
-                continue
-            self._histogram_TB[number, bucket_of(largest)] += 1
-            exponent = self.grid.exponents_T[number]
-            if round(math.ldexp(largest, exponent)) > self._limit:
-                # Not added: the whole step is done again.
-                self._counts[Count.OUT_OF_RANGE] += 1
-            else:
-                add_units(self._units_T[number], gradient, exponent)
+        exponents_T = [self._fitting(*largest) for largest in enumerate(largest_T)]
+        add_units(self._units_T, gradients_T, exponents_T)
         self._counts[Count.LOSS] += units
         for count, value in counts.items():
             self._counts[count] += value
         return True
+
+    def _fitting(self, number: int, largest: float) -> int | None:
+        """The exponent to round a tensor's gradient by; None if that is 0, or out of range."""
+        if largest == 0.0:
+            return None
+        self._histogram_TB.numpy()[number, bucket_of(largest)] += 1
+        exponent = self.grid.exponents_T[number]
+        if round(math.ldexp(largest, exponent)) > self._limit:
+            # Not added: the whole step is done again.
+            self._counts[Count.OUT_OF_RANGE] += 1
+            return None
+        return exponent
 
     def blame(self, micro: int, gradients_T: Gradients, samples: Sequence[str]) -> None:
         """Name the tensors of a micro-batch that is not finite."""
@@ -209,6 +242,7 @@ class GradientSum:
             fingerprint: The replica's state in 48 bits; replicas that drifted apart are found
                 by it in the very same sum.
         """
+        self.settle()
         self._take_back()
         low, high = fingerprint & _HASH_PART, (fingerprint >> 24) & _HASH_PART
         self._counts[Count.HASH_LOW], self._counts[Count.HASH_LOW_SQUARED] = low, low * low
@@ -228,6 +262,7 @@ class GradientSum:
     def absorb(self, payload: Tensor) -> None:
         """Add shares of the same round, on the same grid, that others have added up."""
         units_E, histogram, times_K, counts_C = torch.split(payload, self._sections)
+        self.settle()
         self._take_back()
         self._buffer[: self._sections[0]] += units_E.to(self._device)
         self._histogram_TB += histogram.reshape(-1, NUM_BUCKETS)

@@ -18,7 +18,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from orchestrator.train.pieces import PIECE, pieces
+from orchestrator.train.pieces import PIECE
+from orchestrator.train.pieces import pieces as walk
 
 # Of splitmix64, as int64.
 _STEP = 0x9E3779B97F4A7C15 - (1 << 64)
@@ -28,45 +29,53 @@ _WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int32}
 """What entries of so many bytes are read as."""
 
 
-def fingerprint(tensors: Iterable[Tensor], rest: str) -> int:
+Pieces = list[list[Tensor]]
+"""Views of a state's words, as many to a piece as it holds."""
+
+
+def cut(tensors: Iterable[Tensor]) -> Pieces:
+    """Cut a state into pieces; of tensors that are changed in place, once is enough.
+
+    Args:
+        tensors: All of the state that is tensors, on one device; their order counts. Small ones
+            are put together, large ones taken apart.
+    """
+    found: Pieces = []
+    room = 0
+    for words in (words for tensor in tensors for words in _words(tensor)):
+        done, size = 0, words.numel()
+        while done < size:
+            if not room:
+                found.append([])
+                room = PIECE
+            taken = min(room, size - done)
+            found[-1].append(words[done : done + taken])
+            done, room = done + taken, room - taken
+    return found
+
+
+def fingerprint(pieces: Pieces, rest: str) -> int:
     """Hash a state.
 
     Args:
-        tensors: All of the state that is tensors, on one device; their order counts.
-        rest: All of it that is not.
+        pieces: From ``cut``.
+        rest: All of the state that is not tensors.
     """
     digest = hashlib.sha256(rest.encode())
-    digest.update(array("q", _hash_pieces(tensors)).tobytes())
+    sums = [_hash_piece(parts) for parts in pieces]
+    # All at once: on a GPU each number that is read waits for the device.
+    numbers = torch.stack(sums).tolist() if sums else []
+    digest.update(array("q", numbers).tobytes())
     return int.from_bytes(digest.digest()[:6])
 
 
-def _hash_pieces(tensors: Iterable[Tensor]) -> list[int]:
-    """Tensors one after the other fill the pieces: most are far smaller than one."""
-    sums: list[Tensor] = []
-    scratch, filled = torch.empty(0), 0
-    for words in (words for tensor in tensors for words in _words(tensor)):
-        if not sums and not filled:
-            scratch = torch.empty(PIECE, dtype=torch.int64, device=words.device)
-        done = 0
-        while done < len(words):
-            part = words[done : done + PIECE - filled]
-            scratch[filled : filled + len(part)].copy_(part)
-            done, filled = done + len(part), filled + len(part)
-            if filled == PIECE:
-                sums.append(_hash_piece(scratch))
-                filled = 0
-    if filled:
-        sums.append(_hash_piece(scratch[:filled]))
-    # All at once: on a GPU each number that is read waits for the device.
-    return torch.stack(sums).tolist() if sums else []
-
-
 def _words(tensor: Tensor) -> Iterable[Tensor]:
-    return (part.view(_WORDS[part.element_size()]) for part in pieces(tensor.detach()))
+    return (part.view(_WORDS[part.element_size()]) for part in walk(tensor.detach()))
 
 
-def _hash_piece(words: Tensor) -> Tensor:
-    return words.mul_(_place_weights(words.device)[: len(words)]).sum()
+def _hash_piece(parts: list[Tensor]) -> Tensor:
+    words = torch.cat(parts) if len(parts) > 1 else parts[0]
+    return (words * _place_weights(words.device)[: len(words)]).sum()
 
 
 @lru_cache(maxsize=4)

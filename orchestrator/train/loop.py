@@ -10,6 +10,7 @@ made again. What a rank has computed of a round it keeps until the round is over
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
@@ -52,6 +53,10 @@ class Loop:
     _asked: Wishes = field(default_factory=Wishes)
     """What this rank asked in the sum that is being made."""
     _started_s: float = 0.0
+    _beside: Executor = field(init=False)
+    """A thread that does what the next micro-batch need not wait for."""
+    _fingerprint: "Future[int]" = field(init=False)
+    """Of the state that the round under way began with."""
 
     def run(self) -> Literal["done", "left"]:
         """Train until everything is done, or this rank is let go.
@@ -61,19 +66,20 @@ class Loop:
             FaultError: A worker of this cell was lost.
             JobError: Replicas with different states took part in one round.
         """
-        while (work := self._under_way()) is not None:
-            self._compute(work)
-            membership = self.peers.agree()
-            if membership is None:
-                continue
-            if self.replica.progress.round != work.round:
-                # A neighbour was ahead: its state is ours now, and its round has begun.
-                self._present = None
-                work = self._under_way()
-                if work is None:
-                    break
-            if self._add_up(work, membership) and self._asked.leaving:
-                return "left"
+        with ThreadPoolExecutor(1, "beside") as self._beside:
+            while (work := self._under_way()) is not None:
+                self._compute(work)
+                membership = self.peers.agree()
+                if membership is None:
+                    continue
+                if self.replica.progress.round != work.round:
+                    # A neighbour was ahead: its state is ours now, and its round has begun.
+                    self._present = None
+                    work = self._under_way()
+                    if work is None:
+                        break
+                if self._add_up(work, membership) and self._asked.leaving:
+                    return "left"
         return "done"
 
     def _under_way(self) -> Work | None:
@@ -85,8 +91,13 @@ class Loop:
             case TrainStep(step=step):
                 plan = self.batches.step_plan("train", step)
                 share = GradientSum(
-                    self.replica.tensors, progress.grid, num_micros=len(plan.micros)
+                    self.replica.tensors,
+                    progress.grid,
+                    num_micros=len(plan.micros),
+                    beside=self._beside,
                 )
+                # Nothing changes the state before the round is over.
+                self._fingerprint = self._beside.submit(self.replica.fingerprint)
                 work = Work(progress.round, "train", plan, share, self._hand(plan))
             case EvalPiece(piece=piece):
                 plan = self.batches.step_plan("eval", piece)
@@ -138,7 +149,7 @@ class Loop:
         match work.share:
             case GradientSum() as total:
                 total.wish(numbers)
-                payload = total.payload(self.replica.fingerprint())
+                payload = total.payload(self._fingerprint.result())
             case EvalSum() as scores:
                 payload = scores.payload(numbers)
             case share:

@@ -1,10 +1,11 @@
-"""Walking through large tensors a piece at a time, with no copy of the whole.
+"""Walking through tensors a piece at a time: large ones in parts, small ones several together.
 
 A temporary of a piece's size stays in the processor's cache; one of a tensor's size costs
-memory, and the time to fetch it, several times over.
+memory, and the time to fetch it, several times over. And a small tensor costs mostly the calls,
+which are as many for a group of them as for one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -31,6 +32,20 @@ def pieces(tensor: Tensor, size: int = PIECE) -> Iterator[Tensor]:
         rows = max(1, size * len(tensor) // tensor.numel())
         for part in torch.split(tensor, rows):
             yield from pieces(part[0] if rows == 1 else part, size)
+
+
+def groups(sizes_T: Sequence[int], size: int = PIECE) -> list[slice]:
+    """Consecutive tensors that have at most ``size`` entries together; larger ones alone."""
+    found: list[slice] = []
+    room = 0
+    for number, entries in enumerate(sizes_T):
+        if found and entries <= room:
+            found[-1] = slice(found[-1].start, number + 1)
+            room -= entries
+        else:
+            found.append(slice(number, number + 1))
+            room = size - entries
+    return found
 
 
 def zeros(size: int, device: torch.device) -> Tensor:

@@ -17,8 +17,9 @@ from torch.optim.adamw import adamw
 
 from orchestrator.errors import StorageError
 from orchestrator.train.exact import Grid
-from orchestrator.train.fingerprint import fingerprint
+from orchestrator.train.fingerprint import Pieces, cut, fingerprint
 from orchestrator.train.mean import MeanGradients
+from orchestrator.train.pieces import groups
 
 _FORMATS = {
     torch.float64: "F64",
@@ -92,6 +93,8 @@ class Replica:
         self.loads = 0
         self._changing = threading.Lock()
         self._weight_decay = weight_decay
+        self._pieces: Pieces = []
+        self._cut_where: list[int | None] = []
         self._moments = {
             name: (
                 torch.zeros_like(parameter, dtype=_wide(parameter)),
@@ -105,36 +108,41 @@ class Replica:
     ) -> None:
         """Take one optimizer step with the mean gradient of the whole step.
 
-        One tensor after the other, which is the order that the results are defined by, and lets
-        each gradient go before the next is made.
+        A group of tensors after the other, which lets their gradients go before the next ones
+        are made. Which tensors are a group is part of the arithmetic.
         """
         assert len(gradients_T) == len(self.tensors), "a gradient each"
         with self._changing:
-            for number, (name, parameter) in enumerate(self.tensors.items()):
-                if isinstance(gradients_T, MeanGradients):
-                    gradient = gradients_T.cast(number, _wide(parameter))
-                else:
-                    gradient = gradients_T[number].to(_wide(parameter))
-                self._step(name, gradient.to(parameter.device), learning_rate)
-                parameter.grad = None
+            for group in groups([parameter.numel() for parameter in self.tensors.values()]):
+                self._step(group, gradients_T, learning_rate)
             step, rounds = self.progress.step + 1, self.progress.round + 1
             self.progress = replace(self.progress, step=step, round=rounds, grid=grid)
 
-    def _step(self, name: str, gradient: Tensor, learning_rate: float) -> None:
-        """AdamW with torch's defaults, by the function behind the class, for one tensor."""
-        first, second = self._moments[name]
-        parameter = self.tensors[name]
+    def _step(
+        self,
+        group: slice,
+        gradients_T: MeanGradients | Sequence[Tensor],
+        learning_rate: float,
+    ) -> None:
+        """AdamW with torch's defaults, by the function behind the class, for some tensors."""
+        names = list(self.tensors)[group]
+        parameters = [self.tensors[name] for name in names]
+        gradients = [
+            _cast(gradients_T, number, _wide(parameter)).to(parameter.device)
+            for number, parameter in enumerate(parameters, start=group.start)
+        ]
+        moments = [self._moments[name] for name in names]
         with torch.no_grad():
-            weights = parameter.to(_wide(parameter))
+            weights = [parameter.to(_wide(parameter)) for parameter in parameters]
             adamw(
-                [weights],
-                [gradient],
-                [first],
-                [second],
+                weights,
+                gradients,
+                [first for first, _ in moments],
+                [second for _, second in moments],
                 [],
-                [torch.tensor(float(self.progress.step))],
-                # The fused and grouped variants add in other orders.
-                foreach=False,
+                [torch.tensor(float(self.progress.step)) for _ in names],
+                # Not fused: that one has other bits on every kind of device.
+                foreach=len(names) > 1,
                 fused=False,
                 amsgrad=False,
                 beta1=0.9,
@@ -144,8 +152,10 @@ class Replica:
                 eps=1e-8,
                 maximize=False,
             )
-            if weights.dtype != parameter.dtype:
-                parameter.copy_(weights)
+            for parameter, weight in zip(parameters, weights, strict=True):
+                parameter.grad = None
+                if weight.dtype != parameter.dtype:
+                    parameter.copy_(weight)
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
         for name, parameter in self.tensors.items():
@@ -155,7 +165,12 @@ class Replica:
 
     def fingerprint(self) -> int:
         """The whole state in 48 bits, cheap enough for every round; no proof against malice."""
-        return fingerprint((tensor for _, tensor in self._named()), self.progress.encode())
+        tensors = [tensor for _, tensor in self._named()]
+        # Views are of use again, but where a tensor has moved, or is read through a copy.
+        where = [tensor.data_ptr() if tensor.is_contiguous() else None for tensor in tensors]
+        if where != self._cut_where or None in where:
+            self._cut_where, self._pieces = where, cut(tensors)
+        return fingerprint(self._pieces, self.progress.encode())
 
     def weights_sha256(self) -> str:
         """SHA-256 of the trained tensors in name order, as raw little-endian bytes."""
@@ -213,6 +228,14 @@ class Replica:
                     self._moments[name], ("exp_avg", "exp_avg_sq"), strict=True
                 ):
                     moment.copy_(tensors[f"{kind}/{name}"])
+
+
+def _cast(
+    gradients_T: MeanGradients | Sequence[Tensor], number: int, dtype: torch.dtype
+) -> Tensor:
+    if isinstance(gradients_T, MeanGradients):
+        return gradients_T.cast(number, dtype)
+    return gradients_T[number].to(dtype)
 
 
 def _wide(parameter: Tensor) -> torch.dtype:

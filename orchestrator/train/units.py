@@ -6,10 +6,11 @@ Letters: T trained tensors.
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from orchestrator.train.pieces import PIECE, pieces
+from orchestrator.train.pieces import PIECE, groups, pieces
 
 Gradients = Sequence[Tensor | None]
 
@@ -33,17 +34,37 @@ def largest_entries(gradients_T: Gradients) -> list[float]:
 
     One pass over each, and one wait for the device.
     """
-    ends_T2 = [
-        torch.zeros(2, dtype=torch.float64)
-        if gradient is None or not gradient.numel()
-        else torch.stack(torch.aminmax(gradient.detach())).double()
-        for gradient in gradients_T
-    ]
-    device = next((ends.device for ends in ends_T2 if ends.device.type != "cpu"), None)
-    largest_T: list[float] = (
-        torch.stack([ends.to(device) for ends in ends_T2]).abs().amax(dim=1).tolist()
-    )
+    present = {
+        number: gradient.detach()
+        for number, gradient in enumerate(gradients_T)
+        if gradient is not None and gradient.numel()
+    }
+    found = list(present.values())
+    parts = [_largest(found[group]) for group in groups([each.numel() for each in found])]
+    largest_T = [0.0] * len(gradients_T)
+    if parts:
+        for number, largest in zip(present, torch.cat(parts).tolist(), strict=True):
+            largest_T[number] = largest
     return largest_T
+
+
+def _largest(group: Sequence[Tensor]) -> Tensor:
+    """The largest magnitude in each tensor of a group, float64."""
+    if len(group) == 1:
+        # No copy of a large one.
+        return torch.stack(torch.aminmax(group[0])).double().abs().amax().view(1)
+    flat_E = _joined(group)
+    sizes = [each.numel() for each in group]
+    if flat_E.device.type != "cpu":
+        return torch.stack([part.amax() for part in torch.split(flat_E.abs_(), sizes)]).double()
+    starts = np.cumsum([0, *sizes[:-1]])
+    return torch.from_numpy(np.maximum.reduceat(np.abs(flat_E.numpy()), starts)).double()
+
+
+def _joined(group: Sequence[Tensor]) -> Tensor:
+    """A copy of several tensors one after the other, float32 at least."""
+    flat_E = torch.cat([each.reshape(-1) for each in group])
+    return flat_E.to(torch.promote_types(flat_E.dtype, torch.float32))
 
 
 def is_countable(largest: float) -> bool:
@@ -59,18 +80,57 @@ def loss_units(loss: float, num_micros: int) -> int | None:
     return units if abs(units).bit_length() + num_micros.bit_length() <= _INT64_BITS else None
 
 
-def add_units(units: Tensor, gradient: Tensor, exponent: int) -> None:
-    """Add a gradient, rounded to units of ``2 ** -exponent``, to int64 units.
+def add_units(
+    units_T: Sequence[Tensor], gradients_T: Gradients, exponents_T: Sequence[int | None]
+) -> None:
+    """Add gradients, rounded to units of ``2 ** -exponent``, to int64 units.
 
     Multiplying by a power of two is exact in any format that holds the result, so float32 does
     but for the finest grids: where it underflows, the unit is 0 anyway.
+
+    Args:
+        units_T: One-dimensional, each right behind the one before in one piece of memory.
+        gradients_T: None where none arrived.
+        exponents_T: None where nothing is to be added.
     """
-    is_narrow = abs(exponent) <= 126 and gradient.element_size() <= 4
-    wide = torch.float32 if is_narrow else torch.float64
+    for group in groups([len(units) for units in units_T]):
+        found = [
+            (units, gradient.detach(), exponent)
+            for units, gradient, exponent in zip(
+                units_T[group], gradients_T[group], exponents_T[group], strict=True
+            )
+            if gradient is not None and exponent is not None
+        ]
+        # With a gap in it, a group is no single piece of memory.
+        if len(found) > 1 and len(found) == group.stop - group.start:
+            _add_joined(*zip(*found, strict=True))
+        else:
+            for units, gradient, exponent in found:
+                _add_alone(units, gradient, exponent)
+
+
+def _add_joined(
+    units_T: Sequence[Tensor], gradients_T: Sequence[Tensor], exponents_T: Sequence[int]
+) -> None:
+    sizes_T = [len(units) for units in units_T]
+    flat_E = _joined(gradients_T)
+    flat_E = flat_E.to(_format(flat_E.dtype, exponents_T))
+    scales_T = [2.0**exponent for exponent in exponents_T]
+    scale_E = torch.repeat_interleave(
+        torch.tensor(scales_T, dtype=flat_E.dtype, device=flat_E.device),
+        torch.tensor(sizes_T, device=flat_E.device),
+        output_size=len(flat_E),
+    )
+    whole_E = flat_E.mul_(scale_E).round_().to(torch.int64)
+    units_T[0].as_strided(whole_E.shape, (1,)).add_(whole_E)
+
+
+def _add_alone(units: Tensor, gradient: Tensor, exponent: int) -> None:
+    wide = _format(gradient.dtype, [exponent])
     scale, room, done = 2.0**exponent, min(PIECE, len(units)), 0
     scaled = torch.empty(room, dtype=wide, device=units.device)
     whole = torch.empty(room, dtype=torch.int64, device=units.device)
-    for part in pieces(gradient.detach()):
+    for part in pieces(gradient):
         size = len(part)
         values = scaled[:size]
         if part.dtype == wide:
@@ -79,3 +139,9 @@ def add_units(units: Tensor, gradient: Tensor, exponent: int) -> None:
             values.copy_(part).mul_(scale)
         units[done : done + size].add_(whole[:size].copy_(values.round_()))
         done += size
+
+
+def _format(dtype: torch.dtype, exponents: Sequence[int]) -> torch.dtype:
+    """In which gradients are scaled and rounded."""
+    is_narrow = dtype.itemsize <= 4 and all(abs(exponent) <= 126 for exponent in exponents)
+    return torch.float32 if is_narrow else torch.float64

@@ -61,7 +61,7 @@ class Script:
     regroups: tuple[int, ...] = ()
     """Rounds that all stop computing in, after one micro-batch each."""
     flips: tuple[tuple[int, int], ...] = ()
-    """Cell and round: a bit of its weights flips."""
+    """Cell and round: a bit of its weights flips as that round ends."""
 
 
 class Meeting:
@@ -137,8 +137,6 @@ class Meeting:
         for cell, replica in zip(self.members, replicas, strict=True):
             if replica.progress.round < self.round:
                 replica.load_bytes(state)
-            if (cell, self.round) in self._script.flips:
-                next(iter(replica.tensors.values())).data.view(torch.int32)[0, 0] ^= 1
 
     def add(self, cell: int, payload: Tensor) -> bool:
         with self._changed:
@@ -175,6 +173,9 @@ class Meeting:
     def commit(self, cell: int) -> None:
         with self._changed:
             self._die(cell, "before commit")
+            if (cell, self.round) in self._script.flips:
+                tensors = self._alive[cell].tensors
+                next(iter(tensors.values())).data.view(torch.int32)[0, 0] ^= 1
 
     def _wait(self, condition: Callable[[], bool]) -> None:
         assert self._changed.wait_for(condition, PATIENCE_S), "cells wait for each other"
