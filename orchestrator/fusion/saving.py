@@ -38,11 +38,20 @@ def load_fusion(folder: Path) -> Fusion:
     shape = _shape(text, path)
     if shape.latents and shape.layers > len(tensors):
         raise ModelError(f"{shape.layers} layers and {len(tensors)} tensors", str(path), _FIX)
-    # Without memory: a file that lies about its shape costs nothing.
-    fusion = Fusion(shape, seed=None)
+    fusion = _outline(shape, path)
     _compare(fusion.state_dict(), tensors, path)
     fusion.load_state_dict(tensors, assign=True)
     return fusion
+
+
+def _outline(shape: FusionShape, path: Path) -> Fusion:
+    """A fusion without memory: a file that lies about its shape costs nothing."""
+    try:
+        return Fusion(shape, seed=None)
+    except RuntimeError as error:
+        raise ModelError(
+            f"its shape is beyond any memory ({shape})", str(path), _FIX
+        ) from error
 
 
 def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
@@ -64,9 +73,9 @@ def _shape(text: str, path: Path) -> FusionShape:
         shape = FusionShape.from_config(FusionConfig.model_validate(values), width)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise ModelError(f"its shape: {field}: {first['msg']}", str(path), _FIX) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        field = "".join(f"{part}: " for part in first["loc"])
+        raise ModelError(f"its shape: {field}{first['msg']}", str(path), _FIX) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError("does not say the shape of a fusion", str(path), _FIX) from error
     if type(width) is not int or width < 1:
         raise ModelError(f"its shape: width {width!r}", str(path), _FIX)

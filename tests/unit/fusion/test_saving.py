@@ -71,6 +71,8 @@ def test_a_missing_and_a_torn_file_are_refused(tmp_path: Path) -> None:
         (said(text=1), "its shape: text: Input should be a valid boolean"),
         (said(grid=0), "its shape: grid: Input should be greater than 0"),
         (said(heads=3), "has to be a multiple of heads (3)"),
+        (said(grid=2**31), "its shape is beyond any memory"),
+        ({"shape": "[" * 10**5}, "does not say the shape"),
         (said(more=3), "its shape: more: Extra inputs"),
         (said(width=0), "its shape: width 0"),
         (said(width="24"), "its shape: width '24'"),
