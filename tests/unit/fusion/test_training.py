@@ -1,14 +1,22 @@
 """Gradients: who gets one, what they cost in memory, and that they come out the same again."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from orchestrator.fusion.module import Fusion, Sample
 from orchestrator.fusion.shape import FusionShape
 from tests.unit.fusion.conftest import SHAPE, TIGHT, make_sample, opened, same_bits
+
+NEEDS_GPU = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
 
 
 def loss_of(fusion: Fusion, sample: Sample) -> Tensor:
@@ -108,10 +116,25 @@ def test_groups_of_1_and_of_32_images_train_in_one_micro_batch() -> None:
         assert gradient.isfinite().all()
 
 
-def test_a_backward_pass_gives_the_same_bits_again() -> None:
-    fusion, sample = opened(TIGHT), make_sample(dtype=torch.bfloat16)
-    first = {name: gradient.clone() for name, gradient in gradients(fusion, sample).items()}
-    again = gradients(fusion, sample)
+@pytest.fixture
+def deterministic() -> Iterator[None]:
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(mode=True)
+    yield
+    torch.use_deterministic_algorithms(mode=before)
+
+
+@pytest.mark.usefixtures("deterministic")
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_GPU)])
+def test_a_backward_pass_gives_the_same_bits_again(device: str) -> None:
+    fusion, sample = opened(TIGHT).to(device), make_sample(dtype=torch.bfloat16)
+    there = replace(
+        sample,
+        features=tuple(features.to(device) for features in sample.features),
+        text_TD=sample.text_TD.to(device),
+    )
+    first = {name: gradient.clone() for name, gradient in gradients(fusion, there).items()}
+    again = gradients(fusion, there)
     assert all(same_bits(first[name], again[name]) for name in first)
 
 
@@ -137,6 +160,30 @@ def test_what_is_kept_for_the_backward_pass_is_the_images_and_little_more(
     loss.backward()
     images = sum(features.nbytes for features in sample.features)
     assert images <= held <= num_images * 1_000_000
+
+
+class Largest(TorchDispatchMode):
+    """Notes the largest tensor that any operation makes."""
+
+    num_elements = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, tuple | list) else (made,):
+            if isinstance(tensor, Tensor):
+                self.num_elements = max(self.num_elements, tensor.numel())
+        return made
+
+
+def test_nothing_larger_than_one_image_is_ever_made() -> None:
+    num_images, width = 8, 512
+    sample = make_sample(grids=[(14, 14)] * num_images, blocks=[0] * num_images, width=width)
+    fusion = opened(FusionShape(width=width, budget=None))
+    with Largest() as largest:
+        loss_of_plain(fusion, sample).backward()
+    assert largest.num_elements == 14 * 14 * width
 
 
 def loss_of_plain(fusion: Fusion, sample: Sample) -> Tensor:
