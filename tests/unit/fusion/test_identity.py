@@ -110,3 +110,29 @@ def test_the_order_of_images_matters() -> None:
     )
     fusion = opened(SHAPE)
     assert not same_bits(fusion(turned).features[::-1], fusion(sample).features)
+
+
+def test_an_image_has_its_number_in_the_whole_conversation() -> None:
+    alone = replace(SHAPE, spatial=False, positions=False, weights=False, text=False)
+    sample = make_sample(grids=[(3, 3)] * 2, blocks=(0, 1))
+    twice = replace(sample, features=sample.features[:1] * 2)
+    first_nD, second_nD = opened(alone)(twice).features
+    assert not torch.allclose(first_nD, second_nD)
+
+
+def test_the_order_of_words_matters_within_and_across_blocks() -> None:
+    sample = make_sample(text_blocks=(0, 0, 1, 2))
+    fusion = opened(SHAPE)
+    before = fusion(sample).features
+    for order, first_changed in (([1, 0, 2, 3], 0), ([0, 1, 3, 2], 3)):
+        after = fusion(replace(sample, text_TD=sample.text_TD[order])).features
+        assert not torch.allclose(after[first_changed], before[first_changed])
+        assert same_bits(after[:first_changed], before[:first_changed])
+
+
+def test_text_told_in_pieces_is_the_text() -> None:
+    across, text_TD = Fusion(SHAPE, seed=0).across, make_sample().text_TD
+    assert across is not None
+    nothing_Td = torch.empty(0, 16)
+    in_pieces_Td = across._tell(text_TD[3:], across._tell(text_TD[:3], nothing_Td))
+    torch.testing.assert_close(in_pieces_Td, across._tell(text_TD, nothing_Td))
