@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from orchestrator.config.data import DataConfig, DataSource
+from orchestrator.config.fusion import FusionConfig
 from orchestrator.config.images import ImageBudget
 from orchestrator.config.lora import LoraConfig
 from orchestrator.config.model import ModelConfig
@@ -48,6 +49,9 @@ class Job(Section):
     videos: VideoBudget = VideoBudget()
     """What is taken from a video."""
 
+    fusion: FusionConfig | None = None
+    """How many images become few tokens; null gives the language model images as they are."""
+
     lora: LoraConfig = LoraConfig()
     """The adapter."""
 
@@ -62,6 +66,17 @@ class Job(Section):
 
     storage: StorageConfig = StorageConfig()
     """Where runs are kept."""
+
+    @field_validator("fusion")
+    @classmethod
+    def _budget_has_room(
+        cls, fusion: FusionConfig | None, info: ValidationInfo
+    ) -> FusionConfig | None:
+        # Not there if they are wrong themselves, which is said then.
+        images = info.data.get("images")
+        if fusion is not None and isinstance(images, ImageBudget):
+            fusion.refuse_many(images.max_images)
+        return fusion
 
     def resolved(self, cwd: Path) -> "Job":
         """The same job with every relative path seen from ``cwd`` made absolute.

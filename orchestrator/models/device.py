@@ -1,6 +1,5 @@
 """Where and how exactly a worker computes."""
 
-import hashlib
 import os
 import struct
 from typing import Literal
@@ -8,6 +7,7 @@ from typing import Literal
 import torch
 
 from orchestrator.errors import ConfigError
+from orchestrator.plan.seeds import hash_to_seed
 
 Gpu = Literal["auto", True, False]
 DtypeName = Literal["auto", "float32", "bfloat16"]
@@ -76,8 +76,3 @@ def seed_micro_batch(seed: int, epoch: int, step: int, micro: int) -> None:
     what that rank computed before, or how often it is computed again.
     """
     torch.manual_seed(hash_to_seed(struct.pack("<4q", seed, epoch, step, micro)))
-
-
-def hash_to_seed(content: bytes) -> int:
-    """A seed of 63 bits, the same on every machine."""
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little") >> 1

@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from orchestrator.config.lora import LoraConfig
-from orchestrator.models.device import hash_to_seed
 from orchestrator.models.family import find_family
+from orchestrator.plan.seeds import hash_to_seed
 
 ADAPTER = "default"
 

@@ -52,8 +52,8 @@ def test_workers_are_counted_over_all_cells(write_job: WriteJob) -> None:
         ("trian: {epochs: 3}", "trian: unknown field (did you mean train?)"),
         (
             "zzz: 1",
-            "zzz: unknown field (there are name, model, data, images, videos, lora, train, "
-            "scale, tracking, storage)",
+            "zzz: unknown field (there are name, model, data, images, videos, fusion, lora, "
+            "train, scale, tracking, storage)",
         ),
         (
             "lora: {lr: 1}",
@@ -78,6 +78,19 @@ def test_workers_are_counted_over_all_cells(write_job: WriteJob) -> None:
             "storage.path: string should have at least 1 character, got ''",
         ),
         ("lora:", "lora: input should be a section, got null"),
+        (
+            "fusion: {narrow: 96, heads: 5}",
+            "fusion: narrow (96) has to be a multiple of heads (5)",
+        ),
+        (
+            "fusion: {narrow: 12, heads: 2}",
+            "fusion: narrow (12) has to be a multiple of 8",
+        ),
+        (
+            "images: {max_images: 9}\nfusion: {budget: 17, floor: 2}",
+            "fusion: budget (17) has no room for images.max_images (9) with floor (2) tokens "
+            "each",
+        ),
         ("lora: {dropout: 1.0}", "lora.dropout: input should be less than 1, got 1.0"),
         (
             "train: {learning_rate: .nan}",

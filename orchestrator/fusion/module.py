@@ -1,0 +1,192 @@
+"""Fuse the images of one conversation: what the language model gets in place of their tokens.
+
+A conversation's images fall into blocks, parted by its answers. A block is computed from itself
+and earlier blocks, and from the text before the answer that follows it: so what an answer
+sees does not depend on what comes after it, and no answer is ever looked at.
+
+Letters: N images of a sample or block; n tokens of an image, b that it keeps; T text tokens;
+D width of the language model; 2 tokens down and across.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from orchestrator.fusion.across import Across, equal_weights
+from orchestrator.fusion.budget import share_budget
+from orchestrator.fusion.initial import draw
+from orchestrator.fusion.pooling import GridSize, pool
+from orchestrator.fusion.shape import FusionShape
+from orchestrator.plan.order import Integers
+
+__all__ = ["Fused", "Fusion", "Sample", "pool"]
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What fusion gets of one conversation; tensors on one device and without a graph.
+
+    Args:
+        features: Tokens [n, D] of each image, row by row.
+        grids_N2: Their grids.
+        blocks_N: Block of each image, ascending.
+        text_TD: Embeddings of the text: no images, no answers.
+        text_blocks_T: The first block that may see each token, ascending.
+    """
+
+    features: tuple[Tensor, ...]
+    grids_N2: Integers
+    blocks_N: Integers
+    text_TD: Tensor
+    text_blocks_T: Integers
+
+
+@dataclass(frozen=True)
+class Fused:
+    """What the language model gets.
+
+    Args:
+        features: Tokens [b, D] of each image, in the format they came in.
+        grids_N2: Their grids.
+        weights_N: How much each image counts; they add up to 1 in each block.
+    """
+
+    features: tuple[Tensor, ...]
+    grids_N2: Integers
+    weights_N: Tensor
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A sample's images between two answers, and the text since the block before."""
+
+    features: tuple[Tensor, ...]
+    grids_N2: Integers
+    text_TD: Tensor
+
+
+class Fusion(nn.Module):
+    """Images under a budget, with what they are to each other and to the prompt added.
+
+    Starts as the identity: while images fit the budget their tokens pass to the bit, and
+    above it the pooled ones do.
+    """
+
+    def __init__(self, shape: FusionShape, seed: int | None) -> None:
+        """Draw the parameters, float32 on the CPU.
+
+        Args:
+            shape: Which parts there are, and how large.
+            seed: Of the run; a parameter depends on it and its name alone. None leaves them
+                without memory, to be assigned.
+        """
+        super().__init__()
+        self.shape = shape
+        # Without memory at first, or layers would draw numbers from torch's own generator.
+        with torch.device("meta"):
+            self.across = Across(shape) if shape.latents else None
+        if seed is not None:
+            self.to_empty(device="cpu")
+            draw(self, seed)
+
+    def forward(self, sample: Sample) -> Fused:
+        """Fuse one sample. Nothing depends on which others are in its micro-batch.
+
+        Raises:
+            PlanError: The budget has no room for the floors of a block's images.
+        """
+        seen = self.across.nothing_seen() if self.across else []
+        parts = []
+        for block in _blocks(sample):
+            part, seen = self._fuse_block(block, seen)
+            parts.append(part)
+        return _join(parts, sample)
+
+    def _fuse_block(self, block: _Block, seen: list[Tensor]) -> tuple[Fused, list[Tensor]]:
+        if self.across is None:
+            weights_N = equal_weights(len(block.features), block.text_TD)
+            return self._pool(block, weights_N), seen
+        mixed_Nmd, weights_N, *seen = _mix(self.across, block, seen)
+        base = self._pool(block, weights_N)
+        is_pooled = not np.array_equal(base.grids_N2, block.grids_N2)
+        return _add(self.across, base, mixed_Nmd, is_pooled=is_pooled), seen
+
+    def _pool(self, block: _Block, weights_N: Tensor) -> Fused:
+        """The base path: the images of a block brought to grids within the budget."""
+        budget, floor = self.shape.budget, self.shape.floor
+        fits = budget is None or sum(map(len, block.features)) <= budget
+        # Reading weights waits for the device, so only where they decide something.
+        shares_N = np.ones(len(weights_N)) if fits else weights_N.detach().cpu().numpy()
+        grids_N2 = share_budget(block.grids_N2, shares_N, budget=budget, floor=floor)
+        sizes = zip(block.features, _sizes(block.grids_N2), _sizes(grids_N2), strict=True)
+        return Fused(tuple(pool(*size) for size in sizes), grids_N2, weights_N)
+
+
+def _mix(across: Across, block: _Block, seen: list[Tensor]) -> tuple[Tensor, ...]:
+    """Latents [N, m, d] of a block, weights [N], and what has been seen by now."""
+    latents = [
+        _recomputed(partial(across.look, grid=grid), features_nD)
+        for features_nD, grid in zip(block.features, _sizes(block.grids_N2), strict=True)
+    ]
+    return _recomputed(across.mix, torch.stack(latents), block.text_TD, *seen)
+
+
+def _add(across: Across, base: Fused, latents_Nmd: Tensor, *, is_pooled: bool) -> Fused:
+    """The images of a block with what they take from their latents."""
+    amounts_N = base.weights_N * len(base.weights_N)
+    images = zip(
+        _sizes(base.grids_N2),
+        base.features,
+        latents_Nmd.unbind(),
+        amounts_N.unbind(),
+        strict=True,
+    )
+    features = [
+        _recomputed(partial(across.add, grid=grid, is_pooled=is_pooled), *tensors)
+        for grid, *tensors in images
+    ]
+    return replace(base, features=tuple(features))
+
+
+def _blocks(sample: Sample) -> list[_Block]:
+    assert (np.diff(sample.blocks_N) >= 0).all(), f"blocks {sample.blocks_N}"
+    assert (np.diff(sample.text_blocks_T) >= 0).all(), f"text {sample.text_blocks_T}"
+    blocks, told = [], 0
+    for number in np.unique(sample.blocks_N):
+        first, end = np.searchsorted(sample.blocks_N, [number, number + 1])
+        told_to = int(np.searchsorted(sample.text_blocks_T, number, side="right"))
+        text_TD = sample.text_TD[told:told_to]
+        blocks.append(_Block(sample.features[first:end], sample.grids_N2[first:end], text_TD))
+        told = told_to
+    return blocks
+
+
+def _sizes(grids_N2: Integers) -> list[GridSize]:
+    return [(int(down), int(across)) for down, across in grids_N2]
+
+
+def _join(parts: Sequence[Fused], sample: Sample) -> Fused:
+    if not parts:
+        no_weights = torch.empty(0, device=sample.text_TD.device)
+        return Fused((), np.empty((0, 2), np.int64), no_weights)
+    return Fused(
+        tuple(features for part in parts for features in part.features),
+        np.concatenate([part.grids_N2 for part in parts]),
+        torch.cat([part.weights_N for part in parts]),
+    )
+
+
+def _recomputed(function: Callable[..., R], *inputs: Tensor) -> R:
+    """Call ``function`` and keep nothing but its inputs for the backward pass."""
+    if not torch.is_grad_enabled():
+        return function(*inputs)
+    result: R = checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
+    return result
