@@ -16,6 +16,7 @@ from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.data.variants import Images
 from orchestrator.errors import InputError
 from orchestrator.models.device import pick_device
+from orchestrator.models.fusing import untuned
 from orchestrator.models.lora import trained_tensors
 from orchestrator.storage import Store
 from orchestrator.train.background import STATE
@@ -81,7 +82,7 @@ class Evaluator:
         if tuned:
             sums = score_units(self._learner, batch)
         else:
-            with self._learner.model.disable_adapter():
+            with untuned(self._learner.model):
                 sums = score_units(self._learner, batch)
         return [*sums.tolist(), len(batch.faults)]
 

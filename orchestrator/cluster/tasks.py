@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from orchestrator import errors
 from orchestrator.config.data import DataSource
+from orchestrator.config.fusion import FusionConfig
 from orchestrator.config.images import ImageBudget
 from orchestrator.config.job import Job
 from orchestrator.config.videos import VideoBudget
@@ -49,6 +50,7 @@ class IndexSpec:
     budget: ImageBudget
     videos: VideoBudget
     micro_tokens: int
+    fusion: FusionConfig | None
     blobs: str
     """URL of the store for content that came in rows."""
 
@@ -73,6 +75,7 @@ class IndexSpec:
             budget=job.images,
             videos=job.videos,
             micro_tokens=job.train.micro_tokens,
+            fusion=job.fusion,
             blobs=Store.open(job.storage.path).child("media/inline").url,
             images=images,
         )
@@ -100,6 +103,8 @@ class IndexSpec:
             select=self.budget.select,
             max_source_pixels=self.budget.max_source_pixels,
             micro_tokens=self.micro_tokens,
+            fusion_budget=self.fusion.budget if self.fusion else None,
+            fusion_floor=self.fusion.floor if self.fusion else 1,
             template=self.templates[source],
             images="first" if self.images == "first" else "all",
             blobs=Store.open(self.blobs),

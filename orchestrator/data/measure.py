@@ -32,6 +32,8 @@ from orchestrator.data.sources.record import Record
 from orchestrator.data.templates.template import Template, apply
 from orchestrator.data.thinning import Select, thin
 from orchestrator.data.variants import Images, only_first
+from orchestrator.fusion.blocks import cut_at_answers
+from orchestrator.fusion.budget import fused_tokens
 from orchestrator.storage import Store
 
 T = TypeVar("T")
@@ -71,6 +73,12 @@ class MeasureSettings:
 
     micro_tokens: int
     """Tokens a sample may have: it has to fit one micro-batch."""
+
+    fusion_budget: int | None = None
+    """Tokens that the images before an answer become together; None leaves all whole."""
+
+    fusion_floor: int = 1
+    """Tokens that every one of them keeps."""
 
     template: Template | None = None
     images: Images = "all"
@@ -274,7 +282,7 @@ def _row(
     targets = [target for medium in media for target in medium.targets]
     sizes = [size for medium in media for size in medium.probed.pictures]
     text_tokens = int(np.count_nonzero(text.ids_L != IMAGE_SLOT))
-    image_tokens = sum(settings.coder.num_tokens(*target) for target in targets)
+    image_tokens = _image_tokens(text, targets, settings)
     patches = sum(settings.coder.num_patches(*target) for target in targets)
     _refuse_too_long(text_tokens, image_tokens, settings.micro_tokens)
     question = next((turn.text for turn in conversation.turns if turn.role == "user"), "")
@@ -311,13 +319,30 @@ def _row(
     )
 
 
+def _image_tokens(
+    text: Encoded, targets: Sequence[tuple[int, int]], settings: MeasureSettings
+) -> int:
+    """Tokens of the language model that the images take, at most."""
+    tokens_N = np.array([settings.coder.num_tokens(*target) for target in targets], np.int64)
+    blocks = cut_at_answers(text.ids_L == IMAGE_SLOT, text.labels_L)
+    budget, floor = settings.fusion_budget, settings.fusion_floor
+    most = int(np.bincount(blocks.image_N).max(initial=0))
+    if budget is not None and most * floor > budget:
+        raise BadSampleError(
+            f"{most} images before an answer, and a budget of {budget} tokens for them",
+            "Raise fusion.budget, lower fusion.floor, or take fewer frames of a video",
+        )
+    return fused_tokens(tokens_N, blocks.image_N, budget)
+
+
 def _refuse_too_long(text_tokens: int, image_tokens: int, micro_tokens: int) -> None:
     tokens = text_tokens + image_tokens
     if tokens > micro_tokens:
         raise BadSampleError(
             f"too long: {tokens} tokens ({image_tokens} of images), "
             f"at most {micro_tokens} allowed",
-            "Raise train.micro_tokens, lower images.max_pixels, or shorten the sample",
+            "Raise train.micro_tokens, set fusion.budget or lower images.max_pixels, "
+            "or shorten the sample",
         )
 
 

@@ -20,7 +20,7 @@ from orchestrator.data.measure import MeasureSettings, media_state
 from orchestrator.data.sources.chunks import Chunk, state_of
 
 # Raised whenever the same inputs would give other rows.
-_FORMAT = 2
+_FORMAT = 3
 # Where a medium lies and when it changed says nothing about what is learned from it, and
 # nothing is learned from a bad row.
 _INCIDENTAL = {"urls", "offsets", "lengths", "media_keys", "file", "notes", "question"}
@@ -40,6 +40,7 @@ def settings_key(settings: MeasureSettings) -> str:
         "max_images": settings.max_images,
         "select": settings.select,
         "micro_tokens": settings.micro_tokens,
+        "fusion": [settings.fusion_budget, settings.fusion_floor],
         "template": repr(settings.template),
         "images": settings.images,
     }

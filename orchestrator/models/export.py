@@ -8,6 +8,9 @@ from huggingface_hub import snapshot_download
 from peft import PeftModel
 from transformers import AutoModelForImageTextToText
 
+from orchestrator.fusion.saving import FILE as FUSION
+from orchestrator.fusion.saving import save_fusion
+from orchestrator.models.fusing import fusion_of
 from orchestrator.models.lora import quiet_peft
 
 _PROCESSOR_FILES = (
@@ -22,14 +25,18 @@ _PROCESSOR_FILES = (
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
-    """Write the adapter as stock PEFT reads it, naming the base model.
+    """Write the adapter as stock PEFT reads it, naming the base model; beside it the fusion.
 
     Args:
         model: The adapted model.
-        folder: Gets ``adapter_model.safetensors`` and ``adapter_config.json``.
+        folder: Gets ``adapter_model.safetensors`` and ``adapter_config.json``, and
+            ``fusion.safetensors`` where the model has a fusion.
     """
     # "auto" would ask the hub whether the vocabulary has grown. It never does here.
     model.save_pretrained(str(folder), save_embedding_layers=False)
+    fusion = fusion_of(model)
+    if fusion is not None:
+        save_fusion(fusion, folder)
 
 
 def save_merged(path: str, adapter: Path, folder: Path, revision: str | None = None) -> None:
@@ -41,13 +48,16 @@ def save_merged(path: str, adapter: Path, folder: Path, revision: str | None = N
     Args:
         path: The base: a folder or a hub id.
         adapter: As ``save_adapter`` wrote it.
-        folder: Gets weights, config, tokenizer and processor files.
+        folder: Gets weights, config, tokenizer and processor files; and a fusion's file, which
+            is no part of a stock model and stays beside it.
         revision: Branch, tag or commit of a hub id.
     """
     base = AutoModelForImageTextToText.from_pretrained(path, revision=revision, dtype="auto")
     with torch.no_grad(), quiet_peft():
         merged = PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
     merged.save_pretrained(str(folder))
+    if (adapter / FUSION).exists():
+        shutil.copyfile(adapter / FUSION, folder / FUSION)
     for file in _processor_files(path, revision):
         shutil.copyfile(file, folder / file.name)
 

@@ -70,7 +70,7 @@ def lay_out(
     labels_L: Bools,
     lengths_S: Ints,
     images_S: Ints,
-    grids_I3: Ints,
+    grids_I2: Ints,
     info: ModelInfo,
 ) -> Layout:
     """Lay out the arrays of a rendered micro-batch.
@@ -80,8 +80,8 @@ def lay_out(
         labels_L: True on the tokens to be learned; never on an image.
         lengths_S: Tokens of each sample in ``ids_L``. May be empty: then so is the row.
         images_S: Images of each sample.
-        grids_I3: Patches of each image in time, down and across.
-        info: The model's token for images, its merging, and its positions.
+        grids_I2: Tokens of each image down and across.
+        info: The model's token for images, and its positions.
 
     Returns:
         The row, on the CPU.
@@ -90,7 +90,7 @@ def lay_out(
     is_slot_L = ids_L == IMAGE_SLOT
     _check(ids_L, labels_L, images_S, sample_L, info)
     grid_L3 = np.ones((len(ids_L), 3), np.int64)
-    grid_L3[is_slot_L] = grids_I3 // (1, info.images.merge, info.images.merge)
+    grid_L3[is_slot_L, 1:] = grids_I2
     num_tokens_L = grid_L3.prod(axis=1)
     ids_P = np.repeat(np.where(is_slot_L, info.image_token_id, ids_L), num_tokens_L)
     labels_P = np.repeat(labels_L, num_tokens_L)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from peft import PeftModel
 from torch.distributed.device_mesh import DeviceMesh
+from transformers.utils import ModelOutput
 
 from orchestrator.config.job import Job
 from orchestrator.data.micro_batch import MicroBatch
@@ -12,6 +13,7 @@ from orchestrator.models.determinism import naming_nondeterminism
 from orchestrator.models.device import make_deterministic, resolve_dtype, seed_micro_batch
 from orchestrator.models.family import ModelInfo
 from orchestrator.models.forward import encode_images, predict_correct, summed_loss
+from orchestrator.models.fusing import Words, add_fusion, fuse_images
 from orchestrator.models.layout import Layout, lay_out
 from orchestrator.models.loading import load_base, outline_base
 from orchestrator.models.lora import add_lora, recompute_activations, set_training
@@ -56,6 +58,8 @@ class VisionLanguageLearner:
         else:
             base = outline_base(path, dtype, revision)
         model = add_lora(base, job.lora, job.train.seed)
+        if job.fusion is not None:
+            add_fusion(model, job.fusion, job.train.seed)
         if mesh is not None:
             shard_base(model, mesh)
         if job.train.recompute:
@@ -74,16 +78,16 @@ class VisionLanguageLearner:
         """
         seed_micro_batch(self.seed, *batch.address)
         set_training(self.model, active=True)
-        images = encode_images(self.model, batch.patches_PD, batch.grids_I3, self.info.images)
-        summed = summed_loss(self.model, self._lay_out(batch), images)
+        summed = summed_loss(self.model, *self._row(batch))
         summed.loss.backward()  # type: ignore[no-untyped-call]
         return float(summed.loss.detach())
 
     @naming_nondeterminism()
     def score(self, batch: MicroBatch) -> Score:
         """Score a micro-batch of held-out samples, without dropout."""
-        images = encode_images(self.model, batch.patches_PD, batch.grids_I3, self.info.images)
-        found = predict_correct(self.model, self._lay_out(batch), images)
+        with torch.no_grad():
+            row = self._row(batch)
+        found = predict_correct(self.model, *row)
         return Score(
             loss=float(found.loss),
             label_tokens=found.label_tokens,
@@ -91,12 +95,20 @@ class VisionLanguageLearner:
             correct=int(found.correct_S.sum()),
         )
 
-    def _lay_out(self, batch: MicroBatch) -> Layout:
-        return lay_out(
-            batch.ids_L,
-            batch.labels_L,
-            batch.lengths_S,
-            batch.images_S,
-            batch.grids_I3,
-            self.info,
-        ).to(self.device)
+    def _row(self, batch: MicroBatch) -> tuple[Layout, ModelOutput | None]:
+        """The row that the language model reads, and what stands in it for its images."""
+        coder = self.info.images
+        words = Words(
+            ids_L=batch.ids_L,
+            labels_L=batch.labels_L,
+            lengths_S=batch.lengths_S,
+            images_S=batch.images_S,
+        )
+        encoded = encode_images(self.model, batch.patches_PD, batch.grids_I3, coder)
+        images, grids_I2 = fuse_images(
+            self.model, words, encoded, batch.grids_I3[:, 1:] // coder.merge
+        )
+        row = lay_out(
+            batch.ids_L, batch.labels_L, batch.lengths_S, batch.images_S, grids_I2, self.info
+        )
+        return row.to(self.device), images

@@ -16,6 +16,7 @@ from orchestrator.models.forward import (
     predict_correct,
     summed_loss,
 )
+from orchestrator.models.fusing import embed_nothing
 from orchestrator.models.layout import Layout, count_label_tokens, lay_out
 from orchestrator.models.lora import set_training, trained_tensors
 from orchestrator.train.contracts import Score
@@ -44,6 +45,7 @@ class LockstepLearner:
         if batch is not None and _predicts(batch):
             return self.learner.backward(batch)
         set_training(self.learner.model, active=True)
+        embed_nothing(self.learner.model)
         summed_loss(self.learner.model, self._nothing(), None).loss.backward()  # type: ignore[no-untyped-call]
         for parameter in trained_tensors(self.learner.model).values():
             parameter.grad = None
@@ -54,6 +56,7 @@ class LockstepLearner:
         self._pad_images(image_passes - self.image_passes(batch))
         if batch is not None and _predicts(batch):
             return self.learner.score(batch)
+        embed_nothing(self.learner.model)
         predict_correct(self.learner.model, self._nothing(), None)
         return Score(0.0, 0, 0 if batch is None else len(batch.samples), 0)
 
@@ -71,7 +74,7 @@ class LockstepLearner:
             np.array([False, True]),
             np.array([2]),
             np.array([0]),
-            np.zeros((0, 3), np.int32),
+            np.zeros((0, 2), np.int32),
             self.learner.info,
         ).to(self.learner.device)
 

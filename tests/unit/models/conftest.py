@@ -13,6 +13,7 @@ from orchestrator.config.lora import LoraConfig
 from orchestrator.demo.tiny_model import write_tiny_model
 from orchestrator.models.family import FAMILIES, ModelInfo
 from orchestrator.models.forward import LossSum, encode_images, summed_loss
+from orchestrator.models.fusing import Words, fuse_images
 from orchestrator.models.layout import Ints, Layout, lay_out
 from orchestrator.models.loading import load_base
 from orchestrator.models.lora import add_lora, trained_tensors
@@ -40,6 +41,19 @@ class Rendered:
         return np.array(grids, np.int32).reshape(-1, 3)
 
     @property
+    def grids_I2(self) -> Ints:
+        return self.grids_I3[:, 1:] // self.info.images.merge
+
+    @property
+    def words(self) -> Words:
+        return Words(
+            ids_L=self.ids_L,
+            labels_L=self.labels_L,
+            lengths_S=self.lengths_S,
+            images_S=self.images_S,
+        )
+
+    @property
     def patches_PD(self) -> Pixels:
         coder = self.info.images
         patches = [coder.patches(picture) for picture in self.pictures]
@@ -58,20 +72,21 @@ class Rendered:
             self.pictures[images],
         )
 
-    def lay_out(self) -> Layout:
+    def lay_out(self, grids_I2: Ints | None = None) -> Layout:
         return lay_out(
             self.ids_L,
             self.labels_L,
             self.lengths_S,
             self.images_S,
-            self.grids_I3,
+            self.grids_I2 if grids_I2 is None else grids_I2,
             self.info,
         )
 
     def loss(self, model: Any, chunk_patches: int = 8192) -> LossSum:
         coder = self.info.images
         images = encode_images(model, self.patches_PD, self.grids_I3, coder, chunk_patches)
-        return summed_loss(model, self.lay_out(), images)
+        images, grids_I2 = fuse_images(model, self.words, images, self.grids_I2)
+        return summed_loss(model, self.lay_out(grids_I2), images)
 
 
 def _render(info: ModelInfo) -> Rendered:

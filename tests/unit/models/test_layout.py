@@ -42,7 +42,7 @@ def test_labels_are_counted_alike_from_arrays_and_row(batch: Any) -> None:
 def test_nothing_predicts_the_first_token_of_a_sample(batch: Any) -> None:
     everything = np.asarray(batch.ids_L >= 0)
     layout = lay_out(
-        batch.ids_L, everything, batch.lengths_S, batch.images_S, batch.grids_I3, batch.info
+        batch.ids_L, everything, batch.lengths_S, batch.images_S, batch.grids_I2, batch.info
     )
     firsts = np.cumsum(layout.lengths_S) - layout.lengths_S
     assert not set(layout.predicting_T.tolist()) & set((firsts - 1).tolist())
@@ -58,7 +58,7 @@ def test_an_image_takes_as_many_places_as_it_has_tokens(batch: Any) -> None:
 
 def test_a_micro_batch_of_bad_samples_only_is_an_empty_row(batch: Any) -> None:
     none = np.zeros(0, np.int32)
-    empty = lay_out(none, none.astype(np.bool_), none, none, none.reshape(0, 3), batch.info)
+    empty = lay_out(none, none.astype(np.bool_), none, none, none.reshape(0, 2), batch.info)
     assert empty.input_ids.shape == (1, 0)
     assert (empty.label_tokens, empty.lengths_S) == (0, ())
 
@@ -67,5 +67,5 @@ def test_an_image_given_to_the_wrong_sample_is_noticed(batch: Any) -> None:
     swapped = batch.images_S[::-1].copy()
     with pytest.raises(AssertionError, match="slots"):
         lay_out(
-            batch.ids_L, batch.labels_L, batch.lengths_S, swapped, batch.grids_I3, batch.info
+            batch.ids_L, batch.labels_L, batch.lengths_S, swapped, batch.grids_I2, batch.info
         )

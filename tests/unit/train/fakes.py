@@ -134,7 +134,7 @@ class Meeting:
     def _heal(self) -> None:
         replicas = [self._alive[cell] for cell in self.members]
         state = next(r for r in replicas if r.progress.round == self.round).to_bytes()
-        for cell, replica in zip(self.members, replicas, strict=True):
+        for replica in replicas:
             if replica.progress.round < self.round:
                 replica.load_bytes(state)
 
