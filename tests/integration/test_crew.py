@@ -76,6 +76,18 @@ def test_a_base_of_any_family_is_shared_out(
     assert max(story.held_bytes for story in stories) < 0.53 * alone.held_bytes
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_crew_fuses_images_as_one_worker_does(tiny_model: Path, dtype: str) -> None:
+    fusion = {"budget": 8, "narrow": 16, "grid": 2, "heads": 2, "layers": 1}
+    model = {"path": str(tiny_model), "dtype": dtype}
+    job_json = tiny_job(tiny_model, model=model, fusion=fusion)
+    (alone,) = run_crew(Scenario(job_json, size=0))
+    stories = run_crew(Scenario(job_json, size=2))
+    assert [story.error for story in (alone, *stories)] == ["", "", ""]
+    assert {story.sha256 for story in stories} == {alone.sha256}
+    assert stories[0].scores == alone.scores
+
+
 def tie_embeddings(folder: Path) -> None:
     """Make one tensor of a tiny model's first and last layer, as small published ones do."""
     config = AutoConfig.from_pretrained(folder)
