@@ -28,7 +28,7 @@ AGREE_WAIT_S = 60.0
 """How long one question for an agreement stands; it is asked again while the run goes on."""
 MEET_TIMEOUT_S = 8.0
 """The longest that those who agreed wait for each other's connections."""
-SUM_TIMEOUT_S = 2.0
+SUM_TIMEOUT_S = 1.3
 SUM_BYTES_PER_S = 16e6
 MOST_SUM_TIMEOUT_S = 300.0
 """How long a sum may take: all are at it when it begins, so one that takes longer has lost
