@@ -1,4 +1,4 @@
-"""A job whose images are fused under a budget: what it learns is a trained tensor like others."""
+"""A job with fusion under a budget: what it learns is a trained tensor like all others."""
 
 from collections.abc import Callable
 from pathlib import Path
