@@ -1,22 +1,24 @@
 """From patches and a row to the summed loss.
 
-Letters: P patches; D bytes of a patch; C channels; I images; S samples; T label tokens;
-V vocabulary.
+Letters: P patches; D bytes of a patch; C channels; I images; S samples; T label tokens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from peft import PeftModel
-from torch.nn.functional import cross_entropy
 from transformers.utils import ModelOutput
 
+from orchestrator.models.label_loss import head_computes, label_loss, label_scores
 from orchestrator.models.layout import Ints, Layout
 from orchestrator.models.lora import evaluating, trained_tensors
 from orchestrator.models.qwen import Pixels, QwenImages
+
+R = TypeVar("R")
 
 CHUNK_PATCHES = 8192
 """Patches that the vision tower takes at once: what it needs on the way is freed in between.
@@ -102,8 +104,7 @@ def summed_loss(model: PeftModel, layout: Layout, images: ModelOutput | None) ->
     if layout.label_tokens == 0:
         sums = torch.stack([p.sum() for p in trained_tensors(model).values()])
         return LossSum(sums.sum() * 0.0, 0)
-    logits_TV = _label_logits(model, layout, images)
-    loss = cross_entropy(logits_TV, layout.targets_T, reduction="sum")
+    loss = _on_labels(model, layout, images, label_loss)
     return LossSum(loss, layout.label_tokens)
 
 
@@ -117,29 +118,37 @@ def predict_correct(model: PeftModel, layout: Layout, images: ModelOutput | None
         if layout.label_tokens == 0:
             nothing = torch.zeros((), device=layout.targets_T.device)
             return Prediction(nothing, 0, np.zeros(len(layout.lengths_S), np.bool_))
-        logits_TV = _label_logits(model, layout, images)
-        loss = cross_entropy(logits_TV, layout.targets_T, reduction="sum")
-        wrong_T = (logits_TV.argmax(dim=1) != layout.targets_T).cpu().numpy()
+        scores = _on_labels(model, layout, images, label_scores)
+        wrong_T = scores.wrong_T.cpu().numpy()
     sample_T = layout.sample_T.cpu().numpy()
     num_samples = len(layout.lengths_S)
     labels_S = np.bincount(sample_T, minlength=num_samples)
     wrong_S = np.bincount(sample_T[wrong_T], minlength=num_samples)
-    return Prediction(loss, layout.label_tokens, (labels_S > 0) & (wrong_S == 0))
+    return Prediction(scores.loss, layout.label_tokens, (labels_S > 0) & (wrong_S == 0))
 
 
-def _label_logits(model: PeftModel, layout: Layout, images: ModelOutput | None) -> torch.Tensor:
-    """Logits [T, V], at least float32, where a label is predicted and nowhere else."""
+def _on_labels(
+    model: PeftModel,
+    layout: Layout,
+    images: ModelOutput | None,
+    compute: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], R],
+) -> R:
+    """What is computed from the head's inputs [T, D], its weights, and the label tokens [T]."""
     # The base is called, its layers being the adapted ones: the wrapper would only add a frame.
-    output = model.get_base_model()(
-        input_ids=layout.input_ids,
-        position_ids=layout.position_ids,
-        mm_encoder_outputs=None if images is None else {"image": images},
-        logits_to_keep=layout.predicting_T,
-        segment_lengths=layout.lengths_S,
-        use_cache=False,
-    )
-    logits_TV: torch.Tensor = output.logits[0]
-    return logits_TV.to(torch.promote_types(logits_TV.dtype, torch.float32))
+    base = model.get_base_model()
+    with head_computes(
+        base, lambda inputs_TD, head: compute(inputs_TD, head, layout.targets_T)
+    ):
+        output = base(
+            input_ids=layout.input_ids,
+            position_ids=layout.position_ids,
+            mm_encoder_outputs=None if images is None else {"image": images},
+            logits_to_keep=layout.predicting_T,
+            segment_lengths=layout.lengths_S,
+            use_cache=False,
+        )
+    result: R = output.logits
+    return result
 
 
 def count_chunks(grids_I3: Ints, chunk_patches: int = CHUNK_PATCHES) -> int:

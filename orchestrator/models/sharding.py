@@ -93,11 +93,13 @@ def _pieces(base: PreTrainedModel) -> Iterator[list[Module]]:
 
 
 def _gather_ahead(base: PreTrainedModel) -> None:
-    """Going back, gather each language block while the one above it computes.
+    """Going back, gather each language block while the one above it computes; never the head.
 
     FSDP would take whatever ran before; before the first block, that is the embedding, which
     nobody needs going back.
     """
+    # Its gradient is taken as its loss is computed: see models.label_loss.
+    base.get_output_embeddings().set_unshard_in_backward(unshard_in_backward=False)
     family = find_family(base.config.model_type, where=base.config.name_or_path)
     before = None
     for layer in base.get_submodule(family.language_model).layers:
