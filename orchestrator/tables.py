@@ -64,6 +64,10 @@ EVENT_LINES: dict[str, Callable[["Event"], str]] = {
     "waiting": lambda e: f"waiting: {e['reason']}",
     "refused": lambda e: f"worker {e['cell']} may not take part: {e['reason']}",
     "nondeterministic": lambda e: f"not the same bits each time: {e['what']}",
+    "halved": lambda e: (
+        f"memory ran out in step {e['step']}: micro-batch {e['micro']} was computed in "
+        f"{e['parts']} parts, and the run is not exact any more"
+    ),
     "resumed": lambda e: f"resumed after step {e['step']}",
     "empty_slot": lambda e: f"left out {e['id']}: {e['reason']}",
     "checkpoint_failed": lambda e: f"no checkpoint at step {e['step']}: {e['reason']}",

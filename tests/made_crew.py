@@ -118,6 +118,9 @@ class Notes:
     def empty_slots(self, part: Part, batch: MicroBatch) -> None:
         self.slots += [(part, fault.sample) for fault in batch.faults]
 
+    def halved(self, batch: MicroBatch, *, parts: int) -> None:
+        raise AssertionError(f"{batch.address} in {parts}")
+
 
 @dataclass(frozen=True)
 class Scenario:

@@ -22,6 +22,7 @@ from torch._C._distributed_c10d import TCPStore
 from orchestrator.cluster.sigterm import SIGTERM
 from orchestrator.train.contracts import Crew
 from orchestrator.train.crew import Alone, Source
+from orchestrator.train.halving import HalvingLearner
 from orchestrator.train.leader import Leader, follow
 from orchestrator.train.learner import VisionLanguageLearner
 from orchestrator.train.lockstep import LockstepLearner
@@ -72,7 +73,7 @@ def crew_of(
         FaultError: A follower's leader is gone.
     """
     if groups is None:
-        yield Alone(replica, learner, source)
+        yield Alone(replica, HalvingLearner(learner, replica.tensors, source.ledger), source)
         return
     member = Member(groups, replica, LockstepLearner(learner), source)
     if groups.rank != LEADER:

@@ -15,6 +15,7 @@ from typing import Any, assert_never
 
 from orchestrator.cluster.ledger import EVENTS, rounds_that_count, slot_of
 from orchestrator.cluster.outcome import Failure, Outcome, Terms, failure_of
+from orchestrator.cluster.patience import patiently
 from orchestrator.cluster.roster import UNKNOWN, NodeView, Orders, Process, Roster
 from orchestrator.errors import ConfigError, FaultError, StorageError
 from orchestrator.policy.faults import Budget, FaultKind, kind_of
@@ -31,7 +32,7 @@ from orchestrator.tracking.events import (
     number,
     whole_number,
 )
-from orchestrator.train.manifest import RunManifest, admit, freeze, read_manifest
+from orchestrator.train.manifest import RunManifest, admit, freeze, give_up_exact, read_manifest
 
 DURABLE_S = 90.0
 """The longest that is waited for a store to take what a training depends on."""
@@ -165,6 +166,20 @@ class Journal:
             known = {slot_of(event) for event in self._events if event["kind"] == "empty_slot"}
             self._write([slot for slot in slots if slot_of(slot) not in known])
         self._make_durable("which slots are empty")
+
+    def halved(self, event: Event) -> None:
+        """Return once it is durable that the run is not exact any more.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        patiently(self._give_up_exact)
+        with self._lock:
+            self._write([event])
+
+    def _give_up_exact(self) -> None:
+        with self._lock:
+            give_up_exact(self._store)
 
     def admit(self, cell: int, process: Process, numeric_class: dict[str, str]) -> RunManifest:
         """Let a worker take part: the first one's numeric class is the run's.

@@ -336,6 +336,13 @@ class Reporter:
         ]
         _tell(self._spec, "empty_slots", slots)
 
+    def halved(self, batch: MicroBatch, *, parts: int) -> None:
+        """Return once it is durable that the run is not exact any more."""
+        step, micro = batch.address.step + 1, batch.address.micro
+        cell = self._spec.cell
+        event = make_event("halved", step=step, micro=micro, parts=parts, cell=cell)
+        _tell(self._spec, "halved", event)
+
 
 @dataclass(slots=True)
 class Observer:
@@ -354,6 +361,9 @@ class Observer:
 
     def empty_slots(self, part: Part, batch: MicroBatch) -> None:
         self.reporter.empty_slots(part, batch)
+
+    def halved(self, batch: MicroBatch, *, parts: int) -> None:
+        self.reporter.halved(batch, parts=parts)
 
     def wishes(self) -> Wishes:
         return self.attendant.wishes()

@@ -4,7 +4,7 @@ Letters: S samples; L text tokens and image slots of all samples, one after the 
 I pictures; P patches of all pictures; D bytes of a patch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -69,13 +69,50 @@ class MicroBatch:
     patches_PD: npt.NDArray[np.uint8]
     """[0, 0] where there is no picture."""
 
+    fraction: int = 1
+    """Which part of what stands at the address: 1 is all of it, 2n and 2n + 1 are the halves
+    of n. Nothing but a whole micro-batch is written to a table."""
+
     @property
     def label_tokens(self) -> int:
         """Tokens that carry loss."""
         return int(np.count_nonzero(self.labels_L))
 
+    def halves(self) -> tuple[Self, Self]:
+        """Two micro-batches at the same address, the first samples and the others.
+
+        Cut where the halves are nearest to each other in tokens of text and patches together.
+        Faults are told of a whole micro-batch; halves have none.
+        """
+        assert len(self.samples) > 1, "one sample has no halves"
+        patches_I = self.grids_I3.prod(axis=1)
+        picture_S = np.repeat(np.arange(len(self.samples)), self.images_S)
+        patches_S = np.bincount(picture_S, patches_I, minlength=len(self.samples))
+        before_S = (self.lengths_S + patches_S).cumsum()
+        cut = 1 + int(np.abs(2 * before_S[:-1] - before_S[-1]).argmin())
+        return self._cut(slice(0, cut), 0), self._cut(slice(cut, len(self.samples)), 1)
+
+    def _cut(self, some: slice, which: int) -> Self:
+        tokens = _stretch(self.lengths_S, some)
+        pictures = _stretch(self.images_S, some)
+        patches = _stretch(self.grids_I3.prod(axis=1), pictures)
+        return replace(
+            self,
+            samples=self.samples[some],
+            ids=self.ids[some],
+            faults=(),
+            ids_L=self.ids_L[tokens],
+            labels_L=self.labels_L[tokens],
+            lengths_S=self.lengths_S[some],
+            images_S=self.images_S[some],
+            grids_I3=self.grids_I3[pictures],
+            patches_PD=self.patches_PD[patches],
+            fraction=2 * self.fraction + which,
+        )
+
     def to_table(self) -> pa.Table:
         """Write the micro-batch as a table of one row; the patches are not copied."""
+        assert self.fraction == 1, "a half of a micro-batch travels nowhere"
         epoch, step, micro = self.address
         faults = [
             {"sample": fault.sample, "id": fault.id, "reason": fault.reason}
@@ -118,6 +155,11 @@ class MicroBatch:
             grids_I3=grids_I3,
             patches_PD=unpack(table, "patches_PD", np.uint8).reshape(num_patches, patch_bytes),
         )
+
+
+def _stretch(counts: npt.NDArray[np.integer], some: slice) -> slice:
+    """Where the elements of some things lie, each having as many as ``counts`` says."""
+    return slice(int(counts[: some.start].sum()), int(counts[: some.stop].sum()))
 
 
 def address_of(table: pa.Table) -> Address:

@@ -69,10 +69,15 @@ def make_deterministic(threads: int) -> None:
     torch.backends.cuda.enable_cudnn_sdp(enabled=False)
 
 
-def seed_micro_batch(seed: int, epoch: int, step: int, micro: int) -> None:
-    """Seed torch, on the CPU and every GPU, for one micro-batch.
+def seed_micro_batch(
+    seed: int, epoch: int, step: int, micro: int, *, fraction: int = 1
+) -> None:
+    """Seed torch, on the CPU and every GPU, for one micro-batch, or a fraction of one.
 
     Dropout then depends on the address of the micro-batch and not on which rank computes it,
     what that rank computed before, or how often it is computed again.
     """
-    torch.manual_seed(hash_to_seed(struct.pack("<4q", seed, epoch, step, micro)))
+    content = struct.pack("<4q", seed, epoch, step, micro)
+    if fraction != 1:
+        content += struct.pack("<q", fraction)
+    torch.manual_seed(hash_to_seed(content))

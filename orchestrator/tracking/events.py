@@ -37,6 +37,7 @@ FIELDS: Final = MappingProxyType(
         "eval": ("step", "loss", "accuracy", "samples"),
         "checkpoint": ("step", "path", "seconds"),
         "checkpoint_failed": ("step", "reason"),
+        "halved": ("step", "micro", "parts"),
         "empty_slot": ("epoch", "step", "sample", "id", "reason"),
         "refused": ("cell", "reason"),
         "waiting": ("reason",),

@@ -168,6 +168,13 @@ class Observer(Protocol):
         """Make durable that these samples are left out. Returns once it is."""
         ...
 
+    def halved(self, batch: MicroBatch, *, parts: int) -> None:
+        """Make durable that the run is not exact any more. Returns once it is.
+
+        Memory ran out, and this micro-batch's gradient was added up from so many parts.
+        """
+        ...
+
     def wishes(self) -> Wishes:
         """What this rank wants of the round whose sum is about to be made."""
         ...

@@ -26,6 +26,8 @@ class Ledger(Protocol):
 
     def empty_slots(self, part: Part, batch: MicroBatch) -> None: ...
 
+    def halved(self, batch: MicroBatch, *, parts: int) -> None: ...
+
 
 @dataclass(frozen=True)
 class Source:

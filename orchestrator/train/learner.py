@@ -76,7 +76,7 @@ class VisionLanguageLearner:
         Raises:
             JobError: The model uses an operation that has no deterministic kernel here.
         """
-        seed_micro_batch(self.seed, *batch.address)
+        seed_micro_batch(self.seed, *batch.address, fraction=batch.fraction)
         set_training(self.model, active=True)
         summed = summed_loss(self.model, *self._row(batch))
         summed.loss.backward()  # type: ignore[no-untyped-call]

@@ -20,6 +20,7 @@ from orchestrator.models.fusing import embed_nothing
 from orchestrator.models.layout import Layout, count_label_tokens, lay_out
 from orchestrator.models.lora import set_training, trained_tensors
 from orchestrator.train.contracts import Score
+from orchestrator.train.halving import naming_shortage
 from orchestrator.train.learner import VisionLanguageLearner
 
 
@@ -43,7 +44,8 @@ class LockstepLearner:
         """
         self._pad_images(image_passes - self.image_passes(batch))
         if batch is not None and _predicts(batch):
-            return self.learner.backward(batch)
+            with naming_shortage(batch):
+                return self.learner.backward(batch)
         set_training(self.learner.model, active=True)
         embed_nothing(self.learner.model)
         summed_loss(self.learner.model, self._nothing(), None).loss.backward()  # type: ignore[no-untyped-call]
@@ -55,7 +57,8 @@ class LockstepLearner:
         """As ``train.contracts.Learner.score``; arguments as in ``backward``."""
         self._pad_images(image_passes - self.image_passes(batch))
         if batch is not None and _predicts(batch):
-            return self.learner.score(batch)
+            with naming_shortage(batch):
+                return self.learner.score(batch)
         embed_nothing(self.learner.model)
         predict_correct(self.learner.model, self._nothing(), None)
         return Score(0.0, 0, 0 if batch is None else len(batch.samples), 0)

@@ -113,6 +113,21 @@ def admit(store: Store, numeric_class: Mapping[str, str], *, allow_mixed: bool) 
     return mixed
 
 
+def give_up_exact(store: Store) -> RunManifest:
+    """Mark a run that has begun as not exact, for good.
+
+    Raises:
+        StorageError: The run has no manifest that can be read, or written.
+    """
+    manifest = read_manifest(store)
+    if manifest is None:
+        raise _unreadable(store, "there is none")
+    if manifest.exact:
+        manifest = replace(manifest, exact=False)
+        _write(store, manifest)
+    return manifest
+
+
 def read_manifest(store: Store) -> RunManifest | None:
     """The run's manifest; None where no run has begun.
 

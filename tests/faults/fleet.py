@@ -160,6 +160,9 @@ class Diary:
     def empty_slots(self, part: Part, batch: MicroBatch) -> None:
         raise AssertionError(f"{part} {batch.address}")
 
+    def halved(self, batch: MicroBatch, *, parts: int) -> None:
+        raise AssertionError(f"{batch.address} in {parts}")
+
     def wishes(self) -> Wishes:
         return self.actor.wants
 

@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.storage import LocalPlace, Store
 from orchestrator.tracking.events import Event, EventValue, decode_log, make_event
 from orchestrator.tracking.summary import summarise
+from orchestrator.train.manifest import read_manifest
 from tests.unit.cluster.conftest import CLASS, TERMS, Open, come, told
 
 
@@ -301,6 +303,19 @@ def test_a_slot_found_empty_in_training_is_left_out_when_its_step_is_done_again(
     assert found_empty(store) == frozenset()
     journal.empty_slots([empty_slot(5), empty_slot(5, epoch=1), empty_slot(7, part="eval")])
     assert found_empty(store) == {(0, 3, 5), (1, 3, 5)}
+
+
+def test_a_halved_micro_batch_makes_the_run_inexact_for_good(
+    journal: Journal, open_journal: Open, store: Store
+) -> None:
+    come(journal, 0)
+    before = read_manifest(store)
+    for micro in (3, 5):
+        journal.halved(make_event("halved", step=2, micro=micro, parts=2, cell=0))
+        # A machine that dies now has left this behind.
+        assert read_manifest(store) == replace(before, exact=False)
+    assert told(journal, "halved") == [("halved", 0)] * 2
+    assert not open_journal(generation=2).admit(0, Process("a", 1), CLASS).exact
 
 
 def test_a_refused_machine_is_told_once_and_ends_nothing_while_others_may_train(

@@ -72,3 +72,13 @@ def test_every_address_has_random_numbers_of_its_own() -> None:
     assert len(set(drawn)) == len(addresses)
     seed_micro_batch(0, 1, 0, 0)
     assert float(torch.rand(())) == drawn[2]
+
+
+def test_each_half_of_a_micro_batch_draws_its_own_numbers() -> None:
+    drawn = []
+    for fraction in (1, 2, 3, 6):
+        seed_micro_batch(0, 0, 0, 0, fraction=fraction)
+        drawn.append(float(torch.rand(())))
+    assert len(set(drawn)) == len(drawn)
+    seed_micro_batch(0, 0, 0, 0)
+    assert float(torch.rand(())) == drawn[0]

@@ -18,12 +18,20 @@ from torch import Tensor
 from orchestrator.config.train import TrainConfig
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.plan.steps import Address, Part
-from orchestrator.train.contracts import Departures, Membership, Wishes
+from orchestrator.train.contracts import Departures, Learner, Membership, Wishes
 from orchestrator.train.crew import Alone, Source
+from orchestrator.train.halving import HalvingLearner
 from orchestrator.train.loop import Loop
 from orchestrator.train.rounds import Terms
 from orchestrator.train.state import Replica
-from tests.unit.train.small import CONFIG, TERMS, PlannedBatches, SmallLearner, new_tensors
+from tests.unit.train.small import (
+    CONFIG,
+    TERMS,
+    Cramped,
+    PlannedBatches,
+    SmallLearner,
+    new_tensors,
+)
 
 PATIENCE_S = 20.0
 WHOLE = PlannedBatches()
@@ -222,6 +230,9 @@ class Notes:
         slots = [(fault.sample, fault.reason) for fault in batch.faults]
         self.record("empty_slot", part=part, step=batch.address.step, slots=slots)
 
+    def halved(self, batch: MicroBatch, *, parts: int) -> None:
+        self.record("halved", step=batch.address.step, micro=batch.address.micro, parts=parts)
+
     def wishes(self) -> Wishes:
         return self.asks.get(len(self.departures), Wishes())
 
@@ -261,6 +272,8 @@ class Training:
     terms: Terms = TERMS
     batches: PlannedBatches = WHOLE
     poison: tuple[Address, str] | None = None
+    cramped: tuple[int, ...] = ()
+    """Cells with memory for one sample at once."""
 
     def run(self, world_size: int) -> list[Cell]:
         """Train with cells 0 to ``world_size - 1`` and the script's newcomers."""
@@ -285,12 +298,16 @@ class Training:
 
     def _live(self, cell: Cell, meeting: Meeting) -> None:
         peers = Seat(meeting, cell.number)
+        learner: Learner = cell.learner
+        if cell.number in self.cramped:
+            cramped = Cramped(cell.learner, room=1)
+            learner = HalvingLearner(cramped, cell.replica.tensors, cell.notes)
         loop = Loop(
             cell.replica,
             self.config,
             self.terms,
             self.batches,
-            Alone(cell.replica, cell.learner, Source(self.batches, cell.notes)),
+            Alone(cell.replica, learner, Source(self.batches, cell.notes)),
             peers,
             cell.notes,
         )

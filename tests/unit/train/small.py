@@ -15,7 +15,7 @@ from torch.nn import Parameter
 from orchestrator.config.train import TrainConfig
 from orchestrator.data.micro_batch import Fault, MicroBatch
 from orchestrator.plan.steps import Address, Part, Plan, StepPlan
-from orchestrator.train.contracts import Deal, Score
+from orchestrator.train.contracts import Deal, Learner, Score
 from orchestrator.train.rounds import Terms
 
 NUM_SAMPLES = 14
@@ -130,3 +130,28 @@ class SmallLearner:
             loss = float(self.loss(batch, dropout=False))
         correct = sum(sample % 2 for sample in batch.samples)
         return Score(loss, batch.label_tokens, len(batch.samples), correct)
+
+
+@dataclass
+class Cramped:
+    """A learner whose memory runs out once a gradient is half made."""
+
+    learner: Learner
+    room: int
+    """Samples that it has memory for."""
+    error: Exception = field(default_factory=MemoryError)
+    tried: list[tuple[int, ...]] = field(default_factory=list)
+    """Samples of all that it was asked to do."""
+
+    def backward(self, batch: MicroBatch) -> float:
+        self.tried.append(batch.samples)
+        loss = self.learner.backward(batch)
+        if len(batch.samples) > self.room:
+            raise self.error
+        return loss
+
+    def score(self, batch: MicroBatch) -> Score:
+        self.tried.append(batch.samples)
+        if len(batch.samples) > self.room:
+            raise self.error
+        return self.learner.score(batch)

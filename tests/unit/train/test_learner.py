@@ -1,26 +1,43 @@
 """The model as the loop sees it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import Parameter
 
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.errors import JobError
 from orchestrator.models.lora import trained_tensors
 from orchestrator.plan.steps import Address
+from orchestrator.train.halving import HalvingLearner
 from orchestrator.train.learner import VisionLanguageLearner
+from tests.made_crew import PLAN, MadeBatches
+from tests.unit.train.fakes import Notes
 
 
 @pytest.fixture
-def learner(make_job: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[VisionLanguageLearner]:
+def load(
+    make_job: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., VisionLanguageLearner]]:
+    """Loads a learner of a job with these sections."""
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
     threads = torch.get_num_threads()
-    yield VisionLanguageLearner.load(make_job("learner"), torch.device("cpu"))
+
+    def load(**sections: Any) -> VisionLanguageLearner:
+        return VisionLanguageLearner.load(make_job("learner", **sections), torch.device("cpu"))
+
+    yield load
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(mode=False)
+
+
+@pytest.fixture
+def learner(load: Callable[..., VisionLanguageLearner]) -> VisionLanguageLearner:
+    return load()
 
 
 def words(num_tokens: int = 6) -> MicroBatch:
@@ -50,3 +67,43 @@ def test_an_operation_that_torch_refuses_in_training_is_named_with_a_remedy(
     next(iter(trained_tensors(learner.model).values())).register_hook(refused)
     with pytest.raises(JobError, match=r"put_ gives other bits.*Set scale\.gpu to false"):
         learner.backward(words())
+
+
+def gradients(trained: dict[str, Parameter]) -> torch.Tensor:
+    """All of ``.grad`` in one row; it is taken away."""
+    found = []
+    for parameter in trained.values():
+        assert parameter.grad is not None
+        found.append(parameter.grad.reshape(-1))
+        parameter.grad = None
+    return torch.cat(found)
+
+
+def test_memory_that_runs_out_on_the_way_back_leaves_nothing_in_the_gradient(
+    load: Callable[..., VisionLanguageLearner],
+) -> None:
+    learner = load(lora={"dropout": 0.0})
+    trained = trained_tensors(learner.model)
+    for parameter in trained.values():
+        parameter.data += 0.05
+    plan = replace(PLAN, micro_tokens=1000).step(0)
+    batch = MadeBatches(learner.info).fetch("train", plan, 0)
+    assert (len(batch.samples), len(batch.grids_I3)) == (5, 4)
+    whole_loss, whole = learner.backward(batch), gradients(trained)
+    attempts = []
+
+    def run_out(gradient: torch.Tensor) -> torch.Tensor:
+        # The last layers' gradients are there by now.
+        attempts.append(sum(parameter.grad is not None for parameter in trained.values()))
+        if len(attempts) in (1, 3):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return gradient
+
+    next(iter(trained.values())).register_hook(run_out)
+    notes = Notes()
+    loss = HalvingLearner(learner, trained, notes).backward(batch)
+    assert len(attempts) == 5
+    assert min(attempts) > 0
+    assert [event["parts"] for event in notes.of("halved")] == [3]
+    assert loss == pytest.approx(whole_loss, rel=1e-6)
+    assert float((gradients(trained) - whole).abs().max()) < 1e-5 * float(whole.abs().max())

@@ -1,5 +1,6 @@
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from orchestrator.train.manifest import (
     RunManifest,
     admit,
     freeze,
+    give_up_exact,
     read_manifest,
 )
 from orchestrator.train.numeric import _cpu, numeric_class
@@ -106,6 +108,13 @@ def test_a_newcomer_is_held_against_the_run(store: Store) -> None:
     assert not admit(store, OTHER_CLASS, allow_mixed=True).exact
 
 
+def test_a_run_that_is_not_exact_any_more_stays_so(store: Store) -> None:
+    begun = start(store, a_job())
+    assert begun.exact
+    assert give_up_exact(store) == replace(begun, exact=False) == give_up_exact(store)
+    assert start(store, a_job()) == read_manifest(store) == replace(begun, exact=False)
+
+
 @pytest.mark.parametrize("content", [b"{", b"{}", b"[]", b'{"other_classes": []}'])
 def test_a_manifest_that_is_none_is_named(store: Store, content: bytes) -> None:
     store.write("run.json", content)
@@ -116,6 +125,8 @@ def test_a_manifest_that_is_none_is_named(store: Store, content: bytes) -> None:
 def test_a_newcomer_to_no_run_is_told_so(store: Store) -> None:
     with pytest.raises(StorageError, match="there is none"):
         admit(store, CLASS, allow_mixed=True)
+    with pytest.raises(StorageError, match="there is none"):
+        give_up_exact(store)
 
 
 def test_a_machine_has_one_class_as_long_as_its_threads_are_the_same() -> None:
