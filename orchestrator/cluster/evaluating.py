@@ -18,6 +18,7 @@ from orchestrator.errors import InputError
 from orchestrator.models.device import pick_device
 from orchestrator.models.fusing import untuned
 from orchestrator.models.lora import trained_tensors
+from orchestrator.models.unfreezing import keep_published
 from orchestrator.storage import Store
 from orchestrator.train.background import STATE
 from orchestrator.train.checkpoint import latest_checkpoint
@@ -74,6 +75,8 @@ class Evaluator:
     def __init__(self, job_json: str, state: bytes) -> None:
         job = Job.model_validate_json(job_json)
         self._learner = VisionLanguageLearner.load(job, pick_device(job.scale.gpu))
+        # What was known before is among the questions.
+        keep_published(self._learner.model)
         Replica(trained_tensors(self._learner.model), weight_decay=0.0).load_bytes(state)
 
     def score(self, table: pa.Table, *, tuned: bool) -> list[int]:

@@ -78,6 +78,21 @@ class Job(Section):
             fusion.refuse_many(images.max_images)
         return fusion
 
+    @field_validator("scale")
+    @classmethod
+    def _tower_can_be_shared(cls, scale: ScaleConfig, info: ValidationInfo) -> ScaleConfig:
+        train = info.data.get("train")
+        if (
+            isinstance(train, TrainConfig)
+            and train.unfreeze != "none"
+            and scale.workers_per_cell > 1
+        ):
+            raise ValueError(
+                f"workers_per_cell: workers that share a base cannot train its vision tower: "
+                f"set it to 1, or train.unfreeze ({train.unfreeze}) to none"
+            )
+        return scale
+
     def resolved(self, cwd: Path) -> "Job":
         """The same job with every relative path seen from ``cwd`` made absolute.
 

@@ -6,6 +6,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from orchestrator.config.section import Section
 
+Gate = Literal["none", "projector", "tower"]
+
 
 class TrainConfig(Section):
     """The recipe. Nothing in it depends on how many machines there are."""
@@ -46,6 +48,10 @@ class TrainConfig(Section):
 
     eval_every_steps: PositiveInt | None = None
     """Steps between measurements on the held-out data; null measures at the end only."""
+
+    unfreeze: Gate = "none"
+    """What trains beside the adapter: nothing, the projector that turns patches into tokens, or
+    the vision tower with its projector. Not where workers share a base."""
 
     recompute: bool = True
     """Compute the language model's activations twice instead of keeping them: less memory."""

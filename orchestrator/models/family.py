@@ -24,6 +24,8 @@ class Family:
         adapted: Pattern of the linear layers that get an adapter: those of the language model,
             by full name, as names alone (``gate_proj``) occur in a vision tower too.
         language_model: Dotted path from the model to its language model.
+        vision_tower: Dotted path from the model to all that sees images.
+        projectors: Pattern of the modules, by full name, that turn patches into tokens.
         positions: From the grid of every token, [L, 3] (text is 1 x 1 x 1), and the sample it
             belongs to, [L], to rotary positions [3, P] that restart with each sample. The
             caller puts the text positions before them; no ``mm_token_type_ids`` are needed,
@@ -32,6 +34,8 @@ class Family:
 
     adapted: str
     language_model: str
+    vision_tower: str
+    projectors: str
     positions: Positions
 
 
@@ -75,6 +79,8 @@ def rope_positions(grid_L3: Integers, sample_L: Integers) -> Integers:
 QWEN = Family(
     adapted=r".*\blanguage_model\.layers\.\d+\.(self_attn|mlp)\.[a-z]+_proj",
     language_model="model.language_model",
+    vision_tower="model.visual",
+    projectors=r"model\.visual\.(merger|deepstack_merger_list\.\d+)",
     positions=rope_positions,
 )
 

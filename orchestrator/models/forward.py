@@ -17,6 +17,7 @@ from orchestrator.models.label_loss import head_computes, label_loss, label_scor
 from orchestrator.models.layout import Ints, Layout
 from orchestrator.models.lora import evaluating, trained_tensors
 from orchestrator.models.qwen import Pixels, QwenImages
+from orchestrator.models.unfreezing import trains_vision
 
 R = TypeVar("R")
 
@@ -49,7 +50,10 @@ def encode_images(
     images: QwenImages,
     chunk_patches: int = CHUNK_PATCHES,
 ) -> ModelOutput | None:
-    """Run the frozen vision tower, some whole images at a time, without a graph.
+    """Run the vision tower, some whole images at a time: without a graph where it is frozen.
+
+    Where it trains, it takes one image at a time, and keeps of each no more than its pixels, or
+    what its projector read: see ``models.unfreezing``.
 
     Args:
         model: The adapted model.
@@ -65,8 +69,9 @@ def encode_images(
     base = model.get_base_model()
     device = next(base.parameters()).device
     outputs = []
-    with torch.no_grad():
-        for patches, grids in _chunks(patches_PD, grids_I3, chunk_patches):
+    learns = trains_vision(base)
+    with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+        for patches, grids in _chunks(patches_PD, grids_I3, 1 if learns else chunk_patches):
             # Copied, as arrays that are read in place are not writable, which torch requires.
             pixels = normalise(torch.from_numpy(patches.copy()).to(device), images)
             thw = torch.from_numpy(grids.astype(np.int64)).to(device)

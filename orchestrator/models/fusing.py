@@ -22,6 +22,7 @@ from orchestrator.fusion.blocks import cut_at_answers
 from orchestrator.fusion.module import Fusion, Sample, pool
 from orchestrator.fusion.shape import FusionShape
 from orchestrator.models.layout import IMAGE_SLOT, Bools, Ints
+from orchestrator.models.unfreezing import swap_published
 
 NAME = "image_fusion"
 """Attribute of the base model. PEFT saves what it knows and leaves this alone."""
@@ -65,14 +66,15 @@ def fusion_of(model: PeftModel) -> Fusion | None:
 def untuned(model: PeftModel) -> Iterator[None]:
     """The base model as it was published inside; under the same token budget, if it has one."""
     fusion = fusion_of(model)
-    with model.disable_adapter():
-        if fusion is None:
-            yield
-            return
+    if fusion is not None:
         attach_fusion(model, Fusion(replace(fusion.shape, latents=False), seed=0))
-        try:
+    swap_published(model)
+    try:
+        with model.disable_adapter():
             yield
-        finally:
+    finally:
+        swap_published(model)
+        if fusion is not None:
             attach_fusion(model, fusion)
 
 

@@ -20,6 +20,7 @@ from orchestrator.models.layout import IMAGE_SLOT, Ints, lay_out
 from orchestrator.models.loading import load_base
 from orchestrator.models.lora import ADAPTER, quiet_peft, set_training
 from orchestrator.models.qwen import Pixels
+from orchestrator.models.unfreezing import load_unfrozen
 
 
 def load_tuned(
@@ -29,7 +30,7 @@ def load_tuned(
     dtype: torch.dtype,
     revision: str | None = None,
 ) -> PeftModel:
-    """Load a base model with the adapter, and the fusion beside it, that a training wrote.
+    """Load a base model with the adapter, and what lies beside it, that a training wrote.
 
     Args:
         path: The base: a folder or a hub id.
@@ -39,9 +40,10 @@ def load_tuned(
         revision: Branch, tag or commit of a hub id.
 
     Raises:
-        ModelError: The base or the fusion cannot be read.
+        ModelError: The base, the fusion or the unfrozen weights cannot be read.
     """
     base = load_base(path, device, dtype, revision)
+    load_unfrozen(base, adapter)
     with quiet_peft():
         model = PeftModel.from_pretrained(base, str(adapter), adapter_name=ADAPTER)
     if (adapter / FILE).exists():

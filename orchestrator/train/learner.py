@@ -19,6 +19,7 @@ from orchestrator.models.loading import load_base, outline_base
 from orchestrator.models.lora import add_lora, recompute_activations, set_training
 from orchestrator.models.processor import read_model_info
 from orchestrator.models.sharding import LOADER, shard_base
+from orchestrator.models.unfreezing import unfreeze
 from orchestrator.train.contracts import Score
 
 
@@ -58,6 +59,7 @@ class VisionLanguageLearner:
         else:
             base = outline_base(path, dtype, revision)
         model = add_lora(base, job.lora, job.train.seed)
+        unfreeze(model, job.train.unfreeze)
         if job.fusion is not None:
             add_fusion(model, job.fusion, job.train.seed)
         if mesh is not None:

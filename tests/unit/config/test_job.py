@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.config.data import DataSource
 from orchestrator.config.load import load_job
+from orchestrator.errors import ConfigError
 
 WriteJob = Callable[[str], Path]
 
@@ -91,3 +92,15 @@ def test_a_name_that_is_no_safe_folder_is_refused(write_job: WriteJob, name: str
     job = load_job(write_job("")).model_dump(mode="json") | {"name": name}
     with pytest.raises(pydantic.ValidationError):
         type(load_job(write_job("")))(**job)
+
+
+@pytest.mark.parametrize("gate", ["projector", "tower"])
+def test_workers_that_share_a_base_cannot_train_its_tower(
+    write_job: WriteJob, gate: str
+) -> None:
+    gated = [f"train.unfreeze={gate}"]
+    assert load_job(write_job(""), gated).train.unfreeze == gate
+    shared = ["scale.workers=[2, 4]", "scale.workers_per_cell=2"]
+    assert load_job(write_job(""), shared).scale.cells == (1, 2)
+    with pytest.raises(ConfigError, match=rf"scale.*unfreeze \({gate}\) to none"):
+        load_job(write_job(""), [*gated, *shared])

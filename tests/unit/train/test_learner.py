@@ -13,8 +13,11 @@ from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.errors import JobError
 from orchestrator.models.lora import trained_tensors
 from orchestrator.plan.steps import Address
+from orchestrator.train.crew import take_gradients
+from orchestrator.train.exact import Grid
 from orchestrator.train.halving import HalvingLearner
 from orchestrator.train.learner import VisionLanguageLearner
+from orchestrator.train.state import Replica
 from tests.made_crew import PLAN, MadeBatches
 from tests.unit.train.fakes import Notes
 
@@ -107,3 +110,25 @@ def test_memory_that_runs_out_on_the_way_back_leaves_nothing_in_the_gradient(
     assert [event["parts"] for event in notes.of("halved")] == [3]
     assert loss == pytest.approx(whole_loss, rel=1e-6)
     assert float((gradients(trained) - whole).abs().max()) < 1e-5 * float(whole.abs().max())
+
+
+@pytest.mark.parametrize("gate", ["projector", "tower"])
+def test_what_a_gate_lets_through_is_trained_and_kept_like_all_else(
+    load: Callable[..., VisionLanguageLearner], gate: str
+) -> None:
+    learner, other = (load(train={"unfreeze": gate}) for _ in range(2))
+    replica, restored = (
+        Replica(trained_tensors(one.model), weight_decay=0.0) for one in (learner, other)
+    )
+    before = {name: tensor.detach().clone() for name, tensor in replica.tensors.items()}
+    batch = MadeBatches(learner.info).fetch("train", PLAN.step(0), 0)
+    assert len(batch.grids_I3) > 0
+    loss = learner.backward(batch)
+    grid = Grid(tuple(20 for _ in replica.tensors))
+    replica.apply(take_gradients(replica), learning_rate=1e-2, grid=grid)
+    moved = {n for n, tensor in replica.tensors.items() if not torch.equal(tensor, before[n])}
+    assert any(".visual." in name for name in moved)
+    assert learner.backward(batch) != loss
+    restored.load_bytes(replica.to_bytes())
+    assert restored.weights_sha256() == replica.weights_sha256()
+    assert other.backward(batch) == learner.backward(batch)
