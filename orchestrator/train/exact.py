@@ -229,6 +229,7 @@ class GradientSum:
 
     def wish(self, numbers: Sequence[int]) -> None:
         """Put what this rank asks of the others into the sum; it replaces an earlier wish."""
+        self.settle()
         for count, number in zip(WISHES, numbers, strict=True):
             self._counts[count] = number
 
