@@ -18,7 +18,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from orchestrator.train.pieces import PIECE
+from orchestrator.train.pieces import PIECE, scratch
 from orchestrator.train.pieces import pieces as walk
 
 # Of splitmix64, as int64.
@@ -74,8 +74,12 @@ def _words(tensor: Tensor) -> Iterable[Tensor]:
 
 
 def _hash_piece(parts: list[Tensor]) -> Tensor:
-    words = torch.cat(parts) if len(parts) > 1 else parts[0]
-    return (words * _place_weights(words.device)[: len(words)]).sum()
+    size, device = sum(part.numel() for part in parts), parts[0].device
+    words = parts[0]
+    if len(parts) > 1:
+        words = torch.cat(parts, out=scratch("words", size, torch.int32, device))
+    products = scratch("products", size, torch.int64, device)
+    return torch.mul(words, _place_weights(device)[:size], out=products).sum()
 
 
 @lru_cache(maxsize=4)

@@ -5,6 +5,7 @@ memory, and the time to fetch it, several times over. And a small tensor costs m
 which are as many for a group of them as for one.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -46,6 +47,27 @@ def groups(sizes_T: Sequence[int], size: int = PIECE) -> list[slice]:
             found.append(slice(number, number + 1))
             room = size - entries
     return found
+
+
+def scratch(name: str, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Memory for a piece or less, with whatever was in it; the same again for the same name.
+
+    New memory of this size would come from the system each time, a page fault after the other.
+    Of this thread alone.
+    """
+    assert size <= PIECE, f"{size} entries are no piece"
+    kept, key = _of_thread.kept, (name, dtype, device)
+    if key not in kept:
+        kept[key] = torch.empty(PIECE, dtype=dtype, device=device)
+    return kept[key][:size]
+
+
+class _OfThread(threading.local):
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
+
+
+_of_thread = _OfThread()
 
 
 def zeros(size: int, device: torch.device) -> Tensor:

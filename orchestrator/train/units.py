@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from orchestrator.train.pieces import PIECE, groups, pieces
+from orchestrator.train.pieces import PIECE, groups, pieces, scratch
 
 Gradients = Sequence[Tensor | None]
 
@@ -53,18 +53,22 @@ def _largest(group: Sequence[Tensor]) -> Tensor:
     if len(group) == 1:
         # No copy of a large one.
         return torch.stack(torch.aminmax(group[0])).double().abs().amax().view(1)
-    flat_E = _joined(group)
+    flat_E = _joined(group, torch.float32).abs_()
     sizes = [each.numel() for each in group]
     if flat_E.device.type != "cpu":
-        return torch.stack([part.amax() for part in torch.split(flat_E.abs_(), sizes)]).double()
+        return torch.stack([part.amax() for part in torch.split(flat_E, sizes)]).double()
     starts = np.cumsum([0, *sizes[:-1]])
-    return torch.from_numpy(np.maximum.reduceat(np.abs(flat_E.numpy()), starts)).double()
+    return torch.from_numpy(np.maximum.reduceat(flat_E.numpy(), starts)).double()
 
 
-def _joined(group: Sequence[Tensor]) -> Tensor:
-    """A copy of several tensors one after the other, float32 at least."""
-    flat_E = torch.cat([each.reshape(-1) for each in group])
-    return flat_E.to(torch.promote_types(flat_E.dtype, torch.float32))
+def _joined(group: Sequence[Tensor], least: torch.dtype) -> Tensor:
+    """A copy of several tensors one after the other, in a format that holds them all."""
+    dtype = least
+    for each in group:
+        dtype = torch.promote_types(dtype, each.dtype)
+    size = sum(each.numel() for each in group)
+    flat_E = scratch("joined", size, dtype, group[0].device)
+    return torch.cat([each.reshape(-1) for each in group], out=flat_E)
 
 
 def is_countable(largest: float) -> bool:
@@ -112,16 +116,12 @@ def add_units(
 def _add_joined(
     units_T: Sequence[Tensor], gradients_T: Sequence[Tensor], exponents_T: Sequence[int]
 ) -> None:
-    sizes_T = [len(units) for units in units_T]
-    flat_E = _joined(gradients_T)
-    flat_E = flat_E.to(_format(flat_E.dtype, exponents_T))
-    scales_T = [2.0**exponent for exponent in exponents_T]
-    scale_E = torch.repeat_interleave(
-        torch.tensor(scales_T, dtype=flat_E.dtype, device=flat_E.device),
-        torch.tensor(sizes_T, device=flat_E.device),
-        output_size=len(flat_E),
-    )
-    whole_E = flat_E.mul_(scale_E).round_().to(torch.int64)
+    widest = max((gradient.dtype for gradient in gradients_T), key=lambda dtype: dtype.itemsize)
+    flat_E = _joined(gradients_T, _format(widest, exponents_T))
+    parts_T = torch.split(flat_E, [len(units) for units in units_T])
+    torch._foreach_mul_(parts_T, [2.0**exponent for exponent in exponents_T])
+    whole_E = scratch("whole", len(flat_E), torch.int64, flat_E.device)
+    whole_E.copy_(flat_E.round_())
     units_T[0].as_strided(whole_E.shape, (1,)).add_(whole_E)
 
 
