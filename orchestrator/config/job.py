@@ -80,17 +80,20 @@ class Job(Section):
 
     @field_validator("scale")
     @classmethod
-    def _tower_can_be_shared(cls, scale: ScaleConfig, info: ValidationInfo) -> ScaleConfig:
+    def _base_can_be_shared(cls, scale: ScaleConfig, info: ValidationInfo) -> ScaleConfig:
         train = info.data.get("train")
-        if (
-            isinstance(train, TrainConfig)
-            and train.unfreeze != "none"
-            and scale.workers_per_cell > 1
+        if not isinstance(train, TrainConfig) or scale.workers_per_cell == 1:
+            return scale
+        # Those who share a base run its tower equally often, and forwards only.
+        for name, value, off in (
+            ("unfreeze", train.unfreeze, "none"),
+            ("cache_features_gib", train.cache_features_gib, 0),
         ):
-            raise ValueError(
-                f"workers_per_cell: workers that share a base cannot train its vision tower: "
-                f"set it to 1, or train.unfreeze ({train.unfreeze}) to none"
-            )
+            if value != off:
+                raise ValueError(
+                    f"workers_per_cell: workers that share a base cannot do with train.{name} "
+                    f"{value}: set workers_per_cell to 1, or train.{name} to {off}"
+                )
         return scale
 
     def resolved(self, cwd: Path) -> "Job":

@@ -1,8 +1,8 @@
 """The ``train`` section: what is learned, and in which portions."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from orchestrator.config.section import Section
 
@@ -53,5 +53,18 @@ class TrainConfig(Section):
     """What trains beside the adapter: nothing, the projector that turns patches into tokens, or
     the vision tower with its projector. Not where workers share a base."""
 
+    cache_features_gib: NonNegativeFloat = 0.0
+    """Host memory of each worker, in GiB, for what the frozen vision tower made of images, kept
+    for later epochs. It pays where fusion leaves few tokens of an image. 0 keeps nothing."""
+
     recompute: bool = True
     """Compute the language model's activations twice instead of keeping them: less memory."""
+
+    @model_validator(mode="after")
+    def _only_what_is_frozen_is_cached(self) -> Self:
+        if self.cache_features_gib and self.unfreeze != "none":
+            raise ValueError(
+                f"cache_features_gib: with unfreeze: {self.unfreeze}, features change at every "
+                "step: set it to 0"
+            )
+        return self

@@ -5,14 +5,17 @@ Letters: P patches; D bytes of a patch; C channels; I images; S samples; T label
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from peft import PeftModel
+from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
+from orchestrator.models.features import FeatureCache, join_features
 from orchestrator.models.label_loss import head_computes, label_loss, label_scores
 from orchestrator.models.layout import Ints, Layout
 from orchestrator.models.lora import evaluating, trained_tensors
@@ -49,11 +52,13 @@ def encode_images(
     grids_I3: Ints,
     images: QwenImages,
     chunk_patches: int = CHUNK_PATCHES,
+    cache: FeatureCache | None = None,
 ) -> ModelOutput | None:
     """Run the vision tower, some whole images at a time: without a graph where it is frozen.
 
     Where it trains, it takes one image at a time, and keeps of each no more than its pixels, or
-    what its projector read: see ``models.unfreezing``.
+    what its projector read: see ``models.unfreezing``. With a cache it takes one at a time as
+    well, so that an image's bits are the same in any company.
 
     Args:
         model: The adapted model.
@@ -61,22 +66,33 @@ def encode_images(
         grids_I3: Patches of each image in time, down and across.
         images: How the patches were cut.
         chunk_patches: Most patches at once; an image that alone has more goes alone.
+        cache: Where features of a frozen tower are kept.
 
     Returns:
         The family's own output for the ``mm_encoder_outputs`` of its model (``pooler_output``,
         and ``deepstack_features`` where it has them, split by image), or None without images.
     """
     base = model.get_base_model()
-    device = next(base.parameters()).device
-    outputs = []
     learns = trains_vision(base)
+    assert not learns or cache is None, "what is kept of a tower that trains is out of date"
+    if learns or cache is not None:
+        chunk_patches = 1
+    outputs = []
     with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
-        for patches, grids in _chunks(patches_PD, grids_I3, 1 if learns else chunk_patches):
-            # Copied, as arrays that are read in place are not writable, which torch requires.
-            pixels = normalise(torch.from_numpy(patches.copy()).to(device), images)
-            thw = torch.from_numpy(grids.astype(np.int64)).to(device)
-            outputs.append(base.get_image_features(pixels, thw, return_dict=True))
-    return _join(outputs) if outputs else None
+        for chunk in _chunks(patches_PD, grids_I3, chunk_patches):
+            encode = partial(_encode, base, *chunk, images)
+            outputs.append(cache.features(*chunk, encode) if cache else encode())
+    return join_features(outputs) if outputs else None
+
+
+def _encode(
+    base: PreTrainedModel, patches_PD: Pixels, grids_I3: Ints, images: QwenImages
+) -> ModelOutput:
+    device = next(base.parameters()).device
+    # Copied, as arrays that are read in place are not writable, which torch requires.
+    pixels = normalise(torch.from_numpy(patches_PD.copy()).to(device), images)
+    thw = torch.from_numpy(grids_I3.astype(np.int64)).to(device)
+    return base.get_image_features(pixels, thw, return_dict=True)
 
 
 def normalise(patches_PD: torch.Tensor, images: QwenImages) -> torch.Tensor:
@@ -172,16 +188,3 @@ def _chunks(
         if is_last or ends_I[image + 1] - start > chunk_patches:
             yield patches_PD[start:end], grids_I3[first : image + 1]
             first, start = image + 1, end
-
-
-def _join(outputs: list[ModelOutput]) -> ModelOutput:
-    """One output of several; what nobody reads afterwards is let go."""
-    joined = outputs[0]
-    joined.last_hidden_state = None
-    joined.pooler_output = tuple(x for output in outputs for x in output.pooler_output)
-    if "deepstack_features" in joined:
-        layers = zip(*(output.deepstack_features for output in outputs), strict=True)
-        joined.deepstack_features = [
-            tuple(x for part in layer for x in part) for layer in layers
-        ]
-    return joined

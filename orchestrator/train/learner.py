@@ -12,6 +12,7 @@ from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.models.determinism import naming_nondeterminism
 from orchestrator.models.device import make_deterministic, resolve_dtype, seed_micro_batch
 from orchestrator.models.family import ModelInfo
+from orchestrator.models.features import GIB, FeatureCache
 from orchestrator.models.forward import encode_images, predict_correct, summed_loss
 from orchestrator.models.fusing import Words, add_fusion, fuse_images
 from orchestrator.models.layout import Layout, lay_out
@@ -31,6 +32,7 @@ class VisionLanguageLearner:
     info: ModelInfo
     device: torch.device
     seed: int
+    cache: FeatureCache | None = None
 
     @classmethod
     def load(
@@ -66,7 +68,9 @@ class VisionLanguageLearner:
             shard_base(model, mesh)
         if job.train.recompute:
             recompute_activations(model)
-        return cls(model, info, device, job.train.seed)
+        room_bytes = int(job.train.cache_features_gib * GIB)
+        cache = FeatureCache(room_bytes, device) if room_bytes else None
+        return cls(model, info, device, job.train.seed, cache)
 
     @naming_nondeterminism()
     def backward(self, batch: MicroBatch) -> float:
@@ -106,7 +110,9 @@ class VisionLanguageLearner:
             lengths_S=batch.lengths_S,
             images_S=batch.images_S,
         )
-        encoded = encode_images(self.model, batch.patches_PD, batch.grids_I3, coder)
+        encoded = encode_images(
+            self.model, batch.patches_PD, batch.grids_I3, coder, cache=self.cache
+        )
         images, grids_I2 = fuse_images(
             self.model, words, encoded, batch.grids_I3[:, 1:] // coder.merge
         )

@@ -102,5 +102,17 @@ def test_workers_that_share_a_base_cannot_train_its_tower(
     assert load_job(write_job(""), gated).train.unfreeze == gate
     shared = ["scale.workers=[2, 4]", "scale.workers_per_cell=2"]
     assert load_job(write_job(""), shared).scale.cells == (1, 2)
-    with pytest.raises(ConfigError, match=rf"scale.*unfreeze \({gate}\) to none"):
+    with pytest.raises(ConfigError, match=r"scale.*workers_per_cell to 1, or train\.unfreeze"):
         load_job(write_job(""), [*gated, *shared])
+
+
+def test_features_are_cached_where_they_stay_and_each_worker_has_all_of_the_tower(
+    write_job: WriteJob,
+) -> None:
+    cached = ["train.cache_features_gib=2.5"]
+    assert load_job(write_job(""), cached).train.cache_features_gib == 2.5
+    with pytest.raises(ConfigError, match=r"train.*features change at every step: set it to 0"):
+        load_job(write_job(""), [*cached, "train.unfreeze=projector"])
+    shared = ["scale.workers=[2, 4]", "scale.workers_per_cell=2"]
+    with pytest.raises(ConfigError, match=r"or train\.cache_features_gib to 0"):
+        load_job(write_job(""), [*cached, *shared])

@@ -82,9 +82,11 @@ class Rendered:
             self.info,
         )
 
-    def loss(self, model: Any, chunk_patches: int = 8192) -> LossSum:
+    def loss(self, model: Any, chunk_patches: int = 8192, cache: Any = None) -> LossSum:
         coder = self.info.images
-        images = encode_images(model, self.patches_PD, self.grids_I3, coder, chunk_patches)
+        images = encode_images(
+            model, self.patches_PD, self.grids_I3, coder, chunk_patches, cache
+        )
         images, grids_I2 = fuse_images(model, self.words, images, self.grids_I2)
         return summed_loss(model, self.lay_out(grids_I2), images)
 
