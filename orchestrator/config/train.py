@@ -60,6 +60,18 @@ class TrainConfig(Section):
     recompute: bool = True
     """Compute the language model's activations twice instead of keeping them: less memory."""
 
+    offload: bool = False
+    """Keep what ``recompute`` leaves of a GPU's activations in host memory: for long samples,
+    at the cost of copies. The weights stay the same."""
+
+    @model_validator(mode="after")
+    def _only_what_is_kept_is_offloaded(self) -> Self:
+        if self.offload and not self.recompute:
+            raise ValueError(
+                "offload: moves what recompute leaves: set recompute to true, or this to false"
+            )
+        return self
+
     @model_validator(mode="after")
     def _only_what_is_frozen_is_cached(self) -> Self:
         if self.cache_features_gib and self.unfreeze != "none":

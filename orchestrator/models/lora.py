@@ -57,16 +57,22 @@ def trained_tensors(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     return dict(sorted(named.items()))
 
 
-def recompute_activations(model: PeftModel) -> None:
+def recompute_activations(model: PeftModel, *, offload: bool = False) -> None:
     """Keep one activation a layer of the language model, and compute the rest again backwards.
 
-    The vision tower is frozen and never runs backwards. Dropout replays: the generators' states
-    are kept with the activation.
+    The vision tower has its own way: see ``models.unfreezing``. Dropout replays: the
+    generators' states are kept with the activation.
+
+    Args:
+        model: Changed in place.
+        offload: Keep a GPU's activations in host memory, pinned.
     """
     base = model.get_base_model()
     family = find_family(base.config.model_type, where=base.config.name_or_path)
     language_model = base.get_submodule(family.language_model)
-    language_model.activation_checkpointing_enable({"use_reentrant": False})
+    # Without a GPU they are in host memory, and transformers 5.23 would ask CUDA to pin it.
+    offload = offload and model.device.type == "cuda"
+    language_model.activation_checkpointing_enable({"use_reentrant": False}, offload=offload)
     # It also makes the embedding's output a leaf with a gradient, which nobody would read.
     language_model.disable_input_require_grads()
 

@@ -129,8 +129,8 @@ def _in_parts(
             raise JobError(
                 f"memory runs out on sample {part.ids[0]} alone",
                 "train",
-                "Lower images.max_pixels or images.max_images, or set train.recompute to true, "
-                "under a new name; or use machines with more memory",
+                "Lower images.max_pixels or images.max_images, or turn on train.recompute or "
+                "train.offload, under a new name; or use machines with more memory",
             )
         waiting += reversed(part.halves())
 

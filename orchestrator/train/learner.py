@@ -67,7 +67,7 @@ class VisionLanguageLearner:
         if mesh is not None:
             shard_base(model, mesh)
         if job.train.recompute:
-            recompute_activations(model)
+            recompute_activations(model, offload=job.train.offload)
         room_bytes = int(job.train.cache_features_gib * GIB)
         cache = FeatureCache(room_bytes, device) if room_bytes else None
         return cls(model, info, device, job.train.seed, cache)

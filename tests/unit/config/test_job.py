@@ -116,3 +116,9 @@ def test_features_are_cached_where_they_stay_and_each_worker_has_all_of_the_towe
     shared = ["scale.workers=[2, 4]", "scale.workers_per_cell=2"]
     with pytest.raises(ConfigError, match=r"or train\.cache_features_gib to 0"):
         load_job(write_job(""), [*cached, *shared])
+
+
+def test_nothing_is_offloaded_of_what_is_not_kept(write_job: WriteJob) -> None:
+    assert load_job(write_job(""), ["train.offload=true"]).train.offload
+    with pytest.raises(ConfigError, match="set recompute to true"):
+        load_job(write_job(""), ["train.offload=true", "train.recompute=false"])

@@ -11,6 +11,7 @@ from transformers import AutoImageProcessor, AutoModelForImageTextToText
 from orchestrator.models.device import seed_micro_batch
 from orchestrator.models.forward import encode_images, predict_correct, summed_loss
 from orchestrator.models.lora import recompute_activations, set_training, trained_tensors
+from tests.unit.train.devices import on_every_device
 
 Adapt = Callable[..., Any]
 
@@ -139,6 +140,31 @@ def test_a_micro_batch_gives_the_same_bits_whatever_was_computed_before(
         results.append((total.loss.item(), _gradients(model)))
     assert results[0][0] == results[1][0]
     assert _differ(results[0][1], results[1][1]) == 0.0
+
+
+@on_every_device
+def test_offloading_keeps_activations_elsewhere_and_changes_no_bit(
+    adapt: Adapt, batch: Any, device: str
+) -> None:
+    found, held_bytes = [], []
+    for offload in (False, True):
+        model = adapt(dropout=0.5, dtype=torch.float32).to(device)
+        recompute_activations(model, offload=offload)
+        set_training(model, active=True)
+        images = encode_images(model, batch.patches_PD, batch.grids_I3, batch.info.images)
+        layout = batch.lay_out().to(torch.device(device))
+        seed_micro_batch(0, 1, 2, 3)
+        before_bytes = torch.cuda.memory_allocated()
+        loss = summed_loss(model, layout, images).loss
+        held_bytes.append(torch.cuda.memory_allocated() - before_bytes)
+        loss.backward()
+        found.append((loss.item(), _gradients(model)))
+    assert found[0][0] == found[1][0]
+    assert _differ(found[0][1], found[1][1]) == 0.0
+    # The inputs of two layers; a CPU's activations are where they would be moved to.
+    width = model.get_base_model().config.text_config.hidden_size
+    moved_bytes = 2 * 4 * width * layout.input_ids.numel() if device == "cuda" else 0
+    assert held_bytes[0] - held_bytes[1] >= moved_bytes
 
 
 def test_recomputing_keeps_less(adapt: Adapt, batch: Any) -> None:
