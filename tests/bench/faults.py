@@ -150,8 +150,16 @@ def print_table(rows: dict[str, dict[str, dict[str, Any]]]) -> None:
             print(f"{IN_WORDS[fault]:32}{told}")
 
 
+def found_before(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """What earlier runs found of other faults, or sides."""
+    if not path.exists():
+        return {}
+    found: dict[str, dict[str, dict[str, Any]]] = json.loads(path.read_text())["faults"]
+    return found
+
+
 def main() -> None:
-    """Run the trials, print the table, write it to ``.bench/faults.json``."""
+    """Run the trials, and print them with those of earlier runs in ``.bench/faults.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=FAULTS, action="append", help="may be given again")
     parser.add_argument("--side", choices=sorted(SIDES), help="only ours, or only stock")
@@ -163,7 +171,8 @@ def main() -> None:
     undisturbed = trial("ours", "none", given.load_s) if "ours" in sides else {}
     if "problem" in undisturbed:
         print(f"undisturbed: {undisturbed['problem']}; weights are held against nothing")
-    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    name = f"faults-load-{given.load_s:.0f}.json" if given.load_s else "faults.json"
+    rows = found_before(OUT / name)
     for fault in given.only or FAULTS:
         for side in sides:
             tries = []
@@ -173,10 +182,10 @@ def main() -> None:
                 tries.append(judge(side, found, undisturbed.get("sha256")))
                 print(f"{fault}, {side}: {time.monotonic() - started_s:.0f} s", flush=True)
             rows.setdefault(fault, {})[side] = middle(tries)
-    print_table(rows)
-    told = {"load_s": given.load_s, "repeat": given.repeat, "faults": rows}
-    name = f"faults-load-{given.load_s:.0f}.json" if given.load_s else "faults.json"
-    (OUT / name).write_text(json.dumps(told, indent=1))
+            # Hours in all: what was found so far outlives whatever ends this.
+            told = {"load_s": given.load_s, "faults": rows}
+            (OUT / name).write_text(json.dumps(told, indent=1))
+    print_table({fault: rows[fault] for fault in FAULTS if fault in rows})
     print(f"\n{OUT / name}")
 
 
