@@ -13,7 +13,7 @@ from tests.faults.disasters import Disturbance, kill_worker
 
 Run = Callable[..., TrainResult]
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]
 
 FUSION = {"budget": 9, "narrow": 16, "grid": 2, "heads": 2, "layers": 1}
 """Groups of three pictures are over it, those of two hardly fit, one alone does."""
@@ -35,4 +35,4 @@ def test_a_fused_job_learns_the_same_with_a_worker_killed(
     assert (Path(result.run_dir) / "adapter" / FILE).exists()
     assert fusion.shape.budget == 9
     # It was trained: the gate, which opens it, began at zero.
-    assert float(dict(fusion.named_parameters())["across.gate_D"].abs().max()) > 0
+    assert float(dict(fusion.named_parameters())["across.gate_D"].detach().abs().max()) > 0
