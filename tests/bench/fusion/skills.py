@@ -1,0 +1,73 @@
+"""What the base learns besides the five tasks: to read, to point, and to see what changed.
+
+A model that a user has was taught such things at length; with them it takes thousands of steps,
+and not hundreds of thousands, until it compares pictures. No method is measured on these.
+
+Letters as in ``world`` and ``tasks``.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from tests.bench.fusion.tasks import Group, Task, another, hide, odd, some_marks, one_scene
+from tests.bench.fusion.world import EMPTY, Ints
+from tests.bench.fusion.words import ask, word
+
+
+def read(rng: np.random.Generator, samples: int, images: int) -> Group:
+    """Which letter has the asked colour in the picture of the asked number?"""
+    hidden = hide(rng, samples, images)
+    asked_ST = ask("read", samples, colour=hidden.colour_S, mark=hidden.mark_S)
+    return Group(hidden.scenes, hidden.marks_SN, asked_ST, word("letter", hidden.letter_S))
+
+
+def which(rng: np.random.Generator, samples: int, images: int) -> Group:
+    """Which picture is on paper of the asked tint?"""
+    hidden = hide(rng, samples, images)
+    asked_ST = ask("which", samples, tint=hidden.tint_S)
+    return Group(hidden.scenes, hidden.marks_SN, asked_ST, word("mark", hidden.mark_S))
+
+
+def where(rng: np.random.Generator, samples: int, images: int) -> Group:
+    """In which cell is the letter of the asked colour, in the picture of the asked tint?"""
+    hidden = hide(rng, samples, images)
+    asked_ST = ask("where", samples, colour=hidden.colour_S, tint=hidden.tint_S)
+    return Group(hidden.scenes, hidden.marks_SN, asked_ST, word("cell", hidden.cell_S))
+
+
+def whose(rng: np.random.Generator, samples: int, images: int) -> Group:
+    """Which picture has the asked letter in the asked colour?"""
+    group = odd(rng, samples, images)
+    assert group.place_S is not None
+    rows = np.arange(samples)
+    colour_S = group.questions_ST[:, 1] - word("colour", np.zeros(1, np.int64))
+    is_it_SC = group.scenes.colours_SNC[rows, group.place_S] == colour_S[:, None]
+    is_it_SC &= group.scenes.letters_SNC[rows, group.place_S] != EMPTY
+    letter_S = group.scenes.letters_SNC[rows, group.place_S, is_it_SC.argmax(1)]
+    asked_ST = ask("whose", samples, colour=colour_S, letter=letter_S)
+    return Group(group.scenes, group.marks_SN, asked_ST, group.answers_S)
+
+
+SKILLS: Final[dict[str, Task]] = {"read": read, "which": which, "where": where, "whose": whose}
+
+
+def changes(rng: np.random.Generator, samples: int, images: int) -> tuple[Group, Ints]:
+    """Pictures of one scene in which every other letter has changed since the picture before.
+
+    Returns:
+        The group, without a question; and what is to be said at each token, ``[S, N, C]``: did
+        the letter change; -1 in the first picture and in empty cells.
+    """
+    scene = one_scene(rng, samples, images)
+    has_changed_SNC = rng.random(scene.letters_SNC.shape) < 0.5
+    for image in range(1, images):
+        before_SC = scene.letters_SNC[:, image - 1]
+        new_SC = np.where(has_changed_SNC[:, image], another(rng, before_SC), before_SC)
+        scene.letters_SNC[:, image] = np.where(before_SC == EMPTY, EMPTY, new_SC)
+    said_SNC = word("changed", has_changed_SNC.astype(np.int64))
+    said_SNC[:, 0] = -1
+    said_SNC[scene.letters_SNC == EMPTY] = -1
+    nothing = np.zeros(samples, np.int64)
+    marks_SN = some_marks(rng, samples, images)
+    return Group(scene, marks_SN, ask("nothing", samples), nothing), said_SNC
