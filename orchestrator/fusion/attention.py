@@ -18,7 +18,8 @@ class Attention(nn.Module):
         super().__init__()
         self._heads = heads
         self.query = nn.Linear(narrow, narrow, bias=False)
-        self.key_value = nn.Linear(narrow, 2 * narrow, bias=False)
+        self.key = nn.Linear(narrow, narrow, bias=False)
+        self.value = nn.Linear(narrow, narrow, bias=False)
         self.out = nn.Linear(narrow, narrow, bias=False)
 
     def forward(self, queries_BQd: Tensor, keys_BKd: Tensor) -> Tensor:
@@ -26,13 +27,19 @@ class Attention(nn.Module):
         if keys_BKd.shape[1] == 0:
             return torch.zeros_like(queries_BQd)
         query_BAQE = self._split(self.query(queries_BQd))
-        key_BAKE, value_BAKE = map(self._split, self.key_value(keys_BKd).chunk(2, dim=-1))
+        key_BAKE = self._split(self.key(keys_BKd))
+        value_BAKE = self._split(self.value(keys_BKd))
         found = [
             scaled_dot_product_attention(some_BAQE, key_BAKE, value_BAKE)
             for some_BAQE in torch.split(query_BAQE, CHUNK_QUERIES, dim=2)
         ]
         found_BQd = torch.cat(found, dim=2).transpose(1, 2).flatten(2)
         result: Tensor = self.out(found_BQd)
+        return result
+
+    def alone(self, queries_BQd: Tensor) -> Tensor:
+        """What each query would find if it looked at nothing but itself, [B, Q, d]."""
+        result: Tensor = self.out(self.value(queries_BQd))
         return result
 
     def _split(self, all_BQd: Tensor) -> Tensor:

@@ -51,19 +51,28 @@ class Resampler(nn.Module):
 
 
 class Lifting(nn.Module):
-    """What an image's tokens take from its latents, which by then know of the other images."""
+    """What an image's tokens take from its latents, which by then know of the other images.
+
+    A token starts from the latent of its place, as that one started from its tokens, and then
+    looks at all latents of the image.
+    """
 
     def __init__(self, shape: FusionShape) -> None:
         super().__init__()
+        self._grid = (shape.grid, shape.grid)
         self.query_norm = nn.LayerNorm(shape.narrow)
         self.key_norm = nn.LayerNorm(shape.narrow)
         self.attention = Attention(shape.narrow, shape.heads)
-        self.out_norm = nn.LayerNorm(shape.narrow)
+        self.inner_norm = nn.LayerNorm(shape.narrow)
+        self.inner = nn.Linear(shape.narrow, shape.narrow)
         self.out = nn.Linear(shape.narrow, shape.width, bias=False)
 
     def forward(self, tokens_bd: Tensor, latents_md: Tensor, grid: GridSize) -> Tensor:
         """What is to be added to each token, [b, D]."""
-        queries_bd = self.query_norm(tokens_bd + grid_waves(grid, tokens_bd))
-        found_1bd = self.attention(queries_bd[None], self.key_norm(latents_md)[None])
-        delta_bD: Tensor = self.out(self.out_norm(found_1bd[0]))
+        placed_bd = tokens_bd + grid_waves(grid, tokens_bd)
+        told_bd = placed_bd + pool(latents_md, self._grid, grid)
+        keys_md = self.key_norm(latents_md)
+        found_1bd = self.attention(self.query_norm(told_bd)[None], keys_md[None])
+        inner_bd = self.inner(self.inner_norm(told_bd + found_1bd[0]))
+        delta_bD: Tensor = self.out(nn.functional.gelu(inner_bd))
         return delta_bD

@@ -51,8 +51,10 @@ class Layer(nn.Module):
             found_Nmd = found_Nmd + self.spatial(flat_1Qd, all_1Kd).view_as(own_Nmd)
         if self.positions is not None:
             # Each place is a batch entry of its own, in which images are what attends.
-            there_mNd = self.positions(own_Nmd.transpose(0, 1), seen_Mmd.transpose(0, 1))
-            found_Nmd = found_Nmd + there_mNd.transpose(0, 1)
+            own_mNd = own_Nmd.transpose(0, 1)
+            there_mNd = self.positions(own_mNd, seen_Mmd.transpose(0, 1))
+            # Only how the others differ: nothing where all are alike.
+            found_Nmd = found_Nmd + (there_mNd - self.positions.alone(own_mNd)).transpose(0, 1)
         if self.text is not None:
             found_Nmd = found_Nmd + self.text(flat_1Qd, text_Td[None]).view_as(own_Nmd)
         return found_Nmd

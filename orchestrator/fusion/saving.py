@@ -1,14 +1,15 @@
 """A fusion as a file: parameters as safetensors, with the shape that they have as JSON."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
 
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from orchestrator.config.fusion import FusionConfig
 from orchestrator.errors import ModelError
 from orchestrator.fusion.module import Fusion
 from orchestrator.fusion.shape import FusionShape
@@ -35,13 +36,22 @@ def load_fusion(folder: Path) -> Fusion:
     path = folder / FILE
     text, tensors = _read(path)
     shape = _shape(text, path)
-    if shape.layers > max(len(tensors), 1):
+    if shape.latents and shape.layers > len(tensors):
         raise ModelError(f"{shape.layers} layers and {len(tensors)} tensors", str(path), _FIX)
-    # Without memory: a file that lies about its shape costs nothing.
-    fusion = Fusion(shape, seed=None)
+    fusion = _outline(shape, path)
     _compare(fusion.state_dict(), tensors, path)
     fusion.load_state_dict(tensors, assign=True)
     return fusion
+
+
+def _outline(shape: FusionShape, path: Path) -> Fusion:
+    """A fusion without memory: a file that lies about its shape costs nothing."""
+    try:
+        return Fusion(shape, seed=None)
+    except RuntimeError as error:
+        raise ModelError(
+            f"its shape is beyond any memory ({shape})", str(path), _FIX
+        ) from error
 
 
 def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
@@ -59,20 +69,17 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
 def _shape(text: str, path: Path) -> FusionShape:
     try:
         values = json.loads(text)
-    except ValueError as error:
+        width = values.pop("width")
+        shape = FusionShape.from_config(FusionConfig.model_validate(values), width)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = "".join(f"{part}: " for part in first["loc"])
+        raise ModelError(f"its shape: {field}{first['msg']}", str(path), _FIX) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError("does not say the shape of a fusion", str(path), _FIX) from error
-    types = {field.name: field.type for field in fields(FusionShape)}
-    if not isinstance(values, dict) or values.keys() != types.keys():
-        raise ModelError(f"says {text[:200]!r} where a fusion's shape is", str(path), _FIX)
-    for name, value in values.items():
-        _check(name, value, types[name], path)
-    return FusionShape(**values)
-
-
-def _check(name: str, value: object, kind: object, path: Path) -> None:
-    is_kind = type(value) in (get_args(kind) or (kind,))
-    if not is_kind or (type(value) is int and value < 1):
-        raise ModelError(f"a fusion with {name} {value!r}", str(path), _FIX)
+    if type(width) is not int or width < 1:
+        raise ModelError(f"its shape: width {width!r}", str(path), _FIX)
+    return shape
 
 
 def _compare(wanted: dict[str, Tensor], found: dict[str, Tensor], path: Path) -> None:
