@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.bench.fusion.layers import PLACE, WIDTH, Attention, Block, centres, waves
+from tests.bench.fusion.tasks import clutter
 from tests.bench.fusion.world import (
     CELL,
     CELLS,
@@ -61,10 +62,14 @@ class Encoder(nn.Module):
 
 
 class Reader(nn.Module):
-    """What teaches the encoder: says what stands in each cell, from the features there."""
+    """What teaches the encoder: says what stands in each cell, from the features there.
+
+    Where a cell has a token of its own, what is in it can be read off in one linear step.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.plain = nn.Linear(WIDTH, NUM_LETTERS + 1 + NUM_COLOURS + NUM_TINTS)
         self.place = nn.Linear(PLACE, WIDTH)
         self.says = nn.Sequential(
             nn.Linear(WIDTH, HIDDEN),
@@ -73,6 +78,8 @@ class Reader(nn.Module):
         )
 
     def forward(self, features_InD: Tensor, grid: tuple[int, int]) -> Tensor:
+        if grid == (GRID, GRID):
+            return self.plain(features_InD)
         plane = features_InD.mT.unflatten(2, grid)
         there_ICD = functional.interpolate(plane, (GRID, GRID)).flatten(2).mT
         return self.says(there_ICD + self.place(waves(centres(GRID, GRID))))
@@ -97,7 +104,7 @@ def teach(seed: int, steps: int = STEPS) -> Encoder:
     for step in range(steps):
         rng = np.random.default_rng((seed, 0xE7C0DE, step))
         grid = GRIDS[0] if step % 2 else GRIDS[int(rng.integers(1, len(GRIDS)))]
-        scenes = _scenes(rng, PICTURES)
+        scenes = clutter(rng, 1, PICTURES)
         pixels = torch.from_numpy(draw(rng, scenes)).flatten(0, 1)
         loss = _loss(reader(encoder(shrink(pixels, grid)), grid), scenes)
         optimizer.zero_grad()
@@ -105,13 +112,6 @@ def teach(seed: int, steps: int = STEPS) -> Encoder:
         optimizer.step()
         schedule.step()
     return encoder.requires_grad_(False).eval()
-
-
-def _scenes(rng: np.random.Generator, images: int) -> Scenes:
-    letters_SNC = rng.integers(0, NUM_LETTERS, (1, images, CELLS))
-    letters_SNC[rng.random(letters_SNC.shape) > 0.7] = EMPTY
-    colours_SNC = rng.integers(0, NUM_COLOURS, letters_SNC.shape)
-    return Scenes(letters_SNC, colours_SNC, rng.integers(0, NUM_TINTS, (1, images)))
 
 
 def _loss(said_ICV: Tensor, scenes: Scenes) -> Tensor:

@@ -44,7 +44,7 @@ class Answerer(nn.Module):
         self.place = nn.Linear(PLACE, WIDTH)
         self.mark = nn.Embedding(NUM_MARKS, WIDTH)
         self.word = nn.Embedding(NUM_WORDS, WIDTH)
-        nn.init.normal_(self.mark.weight, std=0.5)
+        nn.init.normal_(self.mark.weight, std=0.2)
         self.blocks = nn.ModuleList(Block(hidden=hidden) for _ in range(LAYERS))
         self.norm = nn.LayerNorm(WIDTH)
         self.head = nn.Linear(WIDTH, NUM_WORDS)

@@ -6,6 +6,7 @@ and not hundreds of thousands, until it compares pictures. No method is measured
 Letters as in ``world`` and ``tasks``.
 """
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -53,21 +54,24 @@ SKILLS: Final[dict[str, Task]] = {"read": read, "which": which, "where": where, 
 
 
 def changes(rng: np.random.Generator, samples: int, images: int) -> tuple[Group, Ints]:
-    """Pictures of one scene in which every other letter has changed since the picture before.
+    """Pictures of one scene; in every other cell, one picture after the first has a change.
 
     Returns:
-        The group, without a question; and what is to be said at each token, ``[S, N, C]``: did
-        the letter change; -1 in the first picture and in empty cells.
+        The group, without a question; and what is to be said at each token, ``[S, N, C]``: is
+        the letter another than in the pictures before; -1 in the first picture and in cells
+        that are empty.
     """
-    scene = one_scene(rng, samples, images)
-    has_changed_SNC = rng.random(scene.letters_SNC.shape) < 0.5
-    for image in range(1, images):
-        before_SC = scene.letters_SNC[:, image - 1]
-        new_SC = np.where(has_changed_SNC[:, image], another(rng, before_SC), before_SC)
-        scene.letters_SNC[:, image] = np.where(before_SC == EMPTY, EMPTY, new_SC)
+    scenes = one_scene(rng, samples, images)
+    letters_SNC = scenes.letters_SNC
+    changed_SC = rng.integers(1 - (images - 1), images, (samples, letters_SNC.shape[2]))
+    has_changed_SNC = np.arange(images)[:, None] == changed_SC[:, None]
+    has_changed_SNC &= letters_SNC != EMPTY
+    has_changed_SNC[:, 0] = False
+    new_SNC = np.where(has_changed_SNC, another(rng, letters_SNC), letters_SNC)
     said_SNC = word("changed", has_changed_SNC.astype(np.int64))
     said_SNC[:, 0] = -1
-    said_SNC[scene.letters_SNC == EMPTY] = -1
+    said_SNC[letters_SNC == EMPTY] = -1
     nothing = np.zeros(samples, np.int64)
     marks_SN = some_marks(rng, samples, images)
-    return Group(scene, marks_SN, ask("nothing", samples), nothing), said_SNC
+    scenes = replace(scenes, letters_SNC=new_SNC)
+    return Group(scenes, marks_SN, ask("nothing", samples), nothing), said_SNC

@@ -16,6 +16,7 @@ from tests.bench.fusion.world import (
     GRID,
     NUM_COLOURS,
     NUM_LETTERS,
+    NUM_SHIFTS,
     NUM_TINTS,
     Ints,
     Scenes,
@@ -24,7 +25,7 @@ from tests.bench.fusion.words import NUM_MARKS, ask, word
 
 CROWDED: Final = 0.7
 """The share of cells that have a letter where nothing else is asked for."""
-MOST: Final = 6
+MOST: Final = 4
 """Counts go from 0 to one less."""
 EVENTS: Final = 4
 """Pictures that matter to an order, where there are as many."""
@@ -67,7 +68,7 @@ def difference(rng: np.random.Generator, samples: int, images: int) -> Group:
 def order(rng: np.random.Generator, samples: int, images: int) -> Group:
     """Some pictures have one letter of the asked colour: which of these comes last?"""
     asked_S = rng.integers(0, NUM_COLOURS, samples)
-    scenes = _clutter(rng, samples, images, without_S=asked_S)
+    scenes = clutter(rng, samples, images, without_S=asked_S)
     events = min(EVENTS, images)
     places_SE = np.sort(_distinct(rng, samples, images, events), axis=1)
     letters_SE = _distinct(rng, samples, NUM_LETTERS, events)
@@ -90,11 +91,12 @@ def count(rng: np.random.Generator, samples: int, images: int) -> Group:
     wanted_S = rng.integers(0, MOST, samples)
     rank_SX = rng.random(letters_SX.shape).argsort(1).argsort(1)
     letters_SX = np.where(rank_SX < wanted_S[:, None], asked_S[:, None], letters_SX)
-    strips = (letters_SX, rng.integers(0, NUM_COLOURS, letters_SX.shape))
-    letters_SNC, colours_SNC = (_views(strip, images) for strip in strips)
+    colours_SX = rng.integers(0, NUM_COLOURS, letters_SX.shape)
+    shifts_SX = rng.integers(0, NUM_SHIFTS, letters_SX.shape)
+    views = (_views(strip, images) for strip in (letters_SX, colours_SX, shifts_SX))
     tints_SN = np.repeat(rng.integers(0, NUM_TINTS, (samples, 1)), images, 1)
     return Group(
-        scenes=Scenes(letters_SNC, colours_SNC, tints_SN),
+        scenes=Scenes(*views, tints_SN),
         marks_SN=some_marks(rng, samples, images),
         questions_ST=ask("count", samples, letter=asked_S),
         answers_S=word("count", wanted_S),
@@ -104,7 +106,7 @@ def count(rng: np.random.Generator, samples: int, images: int) -> Group:
 def odd(rng: np.random.Generator, samples: int, images: int) -> Group:
     """Each picture has one letter of the asked colour, the same in all but one: in which?"""
     asked_S = rng.integers(0, NUM_COLOURS, samples)
-    scenes = _clutter(rng, samples, images, without_S=asked_S)
+    scenes = clutter(rng, samples, images, without_S=asked_S)
     odd_S = rng.integers(0, images, samples)
     common_S = rng.integers(0, NUM_LETTERS, samples)
     other_S = another(rng, common_S)
@@ -149,7 +151,7 @@ def hide(rng: np.random.Generator, samples: int, images: int) -> Hidden:
     """Make what ``needle`` asks for."""
     colour_S = rng.integers(0, NUM_COLOURS, samples)
     tint_S = rng.integers(0, NUM_TINTS, samples)
-    scenes = _clutter(rng, samples, images, without_S=colour_S)
+    scenes = clutter(rng, samples, images, without_S=colour_S)
     rows, place_S = np.arange(samples), rng.integers(0, images, samples)
     letters_SN = rng.integers(0, NUM_LETTERS, (samples, images))
     cells_SN = np.stack(
@@ -189,16 +191,7 @@ def shuffled(rng: np.random.Generator, group: Group) -> Group:
     samples, images = group.marks_SN.shape
     order_SN = _distinct(rng, samples, images, images)
     rows = np.arange(samples)[:, None]
-    scenes = Scenes(
-        *(
-            one[rows, order_SN]
-            for one in (
-                group.scenes.letters_SNC,
-                group.scenes.colours_SNC,
-                group.scenes.tints_SN,
-            )
-        )
-    )
+    scenes = group.scenes.pick(rows, order_SN)
     if group.place_S is None:
         return replace(group, scenes=scenes)
     place_S = (order_SN == group.place_S[:, None]).argmax(1)
@@ -208,28 +201,16 @@ def shuffled(rng: np.random.Generator, group: Group) -> Group:
 
 def swapped(group: Group) -> Group:
     """Each sample with the pictures of its neighbour, question and answer as they were."""
-    scenes = group.scenes
-    return replace(
-        group,
-        scenes=Scenes(
-            np.roll(scenes.letters_SNC, 1, 0),
-            np.roll(scenes.colours_SNC, 1, 0),
-            np.roll(scenes.tints_SN, 1, 0),
-        ),
-    )
+    neighbours = np.roll(np.arange(len(group.marks_SN)), 1)
+    return replace(group, scenes=group.scenes.pick(neighbours))
 
 
 def one_scene(rng: np.random.Generator, samples: int, images: int) -> Scenes:
     """The same letters in all pictures of a sample."""
-    scene = _clutter(rng, samples, 1)
-    return Scenes(
-        np.repeat(scene.letters_SNC, images, 1),
-        np.repeat(scene.colours_SNC, images, 1),
-        np.repeat(scene.tints_SN, images, 1),
-    )
+    return clutter(rng, samples, 1).repeat(images)
 
 
-def _clutter(
+def clutter(
     rng: np.random.Generator, samples: int, images: int, without_S: Ints | None = None
 ) -> Scenes:
     """Letters anywhere, of any colour but the one that is left out."""
@@ -241,7 +222,8 @@ def _clutter(
     else:
         others = rng.integers(1, NUM_COLOURS, shape)
         colours_SNC = (without_S[:, None, None] + others) % NUM_COLOURS
-    return Scenes(letters_SNC, colours_SNC, rng.integers(0, NUM_TINTS, shape[:2]))
+    shifts_SNC = rng.integers(0, NUM_SHIFTS, shape)
+    return Scenes(letters_SNC, colours_SNC, shifts_SNC, rng.integers(0, NUM_TINTS, shape[:2]))
 
 
 def put(

@@ -7,7 +7,7 @@ pixels go, which is why a picture's tokens matter.
 Letters: S samples, N pictures of a sample, C cells of a picture, H and W pixels down and across.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -42,8 +42,9 @@ _FONT: Final = {
     "Z": "##### ...#. ..#.. .#... #####",
 }
 _INK_K3: Final = np.array([[1, 0.2, 0.2], [0.2, 1, 0.2], [0.3, 0.4, 1], [1, 1, 0.2]], np.float32)
-_SLACK: Final = CELL - 5
-"""A letter starts at pixel 0 to here of its cell, down and across."""
+_PLACES: Final = CELL - 5 + 1
+"""Pixels of a cell that a letter can start at, down and across."""
+NUM_SHIFTS: Final = _PLACES**2
 
 
 @dataclass(frozen=True)
@@ -52,19 +53,28 @@ class Scenes:
 
     letters_SNC: Ints
     colours_SNC: Ints
+    shifts_SNC: Ints
+    """Where in its cell a letter starts: one number for both ways."""
     tints_SN: Ints
+
+    def pick(self, *where: object) -> "Scenes":
+        """The pictures at an index into ``[S, N]``."""
+        return Scenes(*(getattr(self, field.name)[where] for field in fields(self)))
+
+    def repeat(self, images: int) -> "Scenes":
+        """Each picture so many times."""
+        return Scenes(*(getattr(self, one.name).repeat(images, 1) for one in fields(self)))
 
 
 def _printed() -> Floats:
-    """Every letter at every place in a cell: letter, down, across, pixels down and across."""
-    places = _SLACK + 1
-    ink = np.zeros((NUM_LETTERS + 1, places, places, CELL, CELL), np.float32)
+    """Every letter at every shift in a cell: letter, shift, pixels down and across."""
+    ink = np.zeros((NUM_LETTERS + 1, _PLACES, _PLACES, CELL, CELL), np.float32)
     for letter, rows in enumerate(_FONT.values()):
         drawn = np.array([[dot == "#" for dot in row] for row in rows.split()])
-        for down in range(places):
-            for across in range(places):
+        for down in range(_PLACES):
+            for across in range(_PLACES):
                 ink[letter, down, across, down : down + 5, across : across + 5] = drawn
-    return ink
+    return ink.reshape(NUM_LETTERS + 1, NUM_SHIFTS, CELL, CELL)
 
 
 _PRINTED: Final = _printed()
@@ -74,15 +84,13 @@ _PAPER_K3: Final = np.array(
 
 
 def draw(rng: np.random.Generator, scenes: Scenes) -> Floats:
-    """Print scenes: each letter at a place of its own in its cell, and noise on every pixel.
+    """Print scenes, and put noise on every pixel.
 
     Returns:
         Pictures, ``[S, N, 3, H, W]``, ink about 1.
     """
-    shape = scenes.letters_SNC.shape
-    down, across = rng.integers(0, _SLACK + 1, (2, *shape))
-    ink = _PRINTED[scenes.letters_SNC, down, across]
-    samples, images, _ = shape
+    samples, images, _ = scenes.letters_SNC.shape
+    ink = _PRINTED[scenes.letters_SNC, scenes.shifts_SNC]
     ink = ink.reshape(samples, images, 1, GRID, GRID, CELL, CELL)
     paper = _PAPER_K3[scenes.tints_SN][..., None, None, None, None]
     colour = np.moveaxis(_INK_K3[scenes.colours_SNC], -1, 2)
