@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from orchestrator.fusion.across import Across
 from orchestrator.fusion.budget import share_budget
@@ -46,7 +47,9 @@ class Fusing(nn.Module):
         self.fusion = Fusion(shape, seed)
 
     def forward(self, see: "See", words_STD: Tensor) -> Tokens:
-        return self.fuse(see.whole(), words_STD.detach(), see.marks_SN)[0]
+        # As matrix products: mapped over a batch, the fused kernel would go sample by sample.
+        with sdpa_kernel(SDPBackend.MATH):
+            return self.fuse(see.whole(), words_STD.detach(), see.marks_SN)[0]
 
     def fuse(
         self, features_SNnD: Tensor, words_STD: Tensor, marks_SN: Tensor

@@ -59,6 +59,15 @@ class Block(nn.Module):
             nn.Linear(hidden, width),
         )
 
+    def widen(self, units: int) -> None:
+        """More units inside the perceptron, which say nothing until they are trained."""
+        _, inner, _, outer = self.perceptron
+        more_in = nn.Linear(inner.in_features, units)
+        inner.weight = nn.Parameter(torch.cat([inner.weight, more_in.weight]).detach())
+        inner.bias = nn.Parameter(torch.cat([inner.bias, more_in.bias]).detach())
+        silent = torch.zeros(outer.out_features, units)
+        outer.weight = nn.Parameter(torch.cat([outer.weight, silent], 1).detach())
+
     def forward(
         self, x_SLD: Tensor, *, mask: Tensor | None = None, causal: bool = False, last: int = 0
     ) -> Tensor:

@@ -57,6 +57,13 @@ class Answerer(nn.Module):
             + self.mark(tokens.marks_SL)
         )
 
+    def widen(self, parameters: int) -> None:
+        """Add about so many parameters to the perceptrons; at first they change nothing."""
+        each = 2 * WIDTH + 1
+        hidden = max(0, round(parameters / each))
+        for number, block in enumerate(self.blocks):
+            block.widen((hidden + number) // len(self.blocks))
+
     def read(self, questions_ST: Tensor) -> Tensor:
         """The question's words, each with all before it: no layer is to spare for that."""
         return self.word(questions_ST).cumsum(1)

@@ -6,14 +6,18 @@ and not hundreds of thousands, until it compares pictures. No method is measured
 Letters as in ``world`` and ``tasks``.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from tests.bench.fusion.tasks import Group, Task, another, hide, odd, some_marks, one_scene
+from tests.bench.fusion.tasks import Group, Task, another, hide, one_scene, some_marks
 from tests.bench.fusion.world import EMPTY, Ints
 from tests.bench.fusion.words import ask, word
+
+Remarks = Callable[[np.random.Generator, int, int], tuple[Group, Ints]]
+"""Says something at each token of the pictures, ``[S, N, C]``, or -1 for nothing."""
 
 
 def read(rng: np.random.Generator, samples: int, images: int) -> Group:
@@ -35,22 +39,6 @@ def where(rng: np.random.Generator, samples: int, images: int) -> Group:
     hidden = hide(rng, samples, images)
     asked_ST = ask("where", samples, colour=hidden.colour_S, tint=hidden.tint_S)
     return Group(hidden.scenes, hidden.marks_SN, asked_ST, word("cell", hidden.cell_S))
-
-
-def whose(rng: np.random.Generator, samples: int, images: int) -> Group:
-    """Which picture has the asked letter in the asked colour?"""
-    group = odd(rng, samples, images)
-    assert group.place_S is not None
-    rows = np.arange(samples)
-    colour_S = group.questions_ST[:, 1] - word("colour", np.zeros(1, np.int64))
-    is_it_SC = group.scenes.colours_SNC[rows, group.place_S] == colour_S[:, None]
-    is_it_SC &= group.scenes.letters_SNC[rows, group.place_S] != EMPTY
-    letter_S = group.scenes.letters_SNC[rows, group.place_S, is_it_SC.argmax(1)]
-    asked_ST = ask("whose", samples, colour=colour_S, letter=letter_S)
-    return Group(group.scenes, group.marks_SN, asked_ST, group.answers_S)
-
-
-SKILLS: Final[dict[str, Task]] = {"read": read, "which": which, "where": where, "whose": whose}
 
 
 def changes(rng: np.random.Generator, samples: int, images: int) -> tuple[Group, Ints]:
@@ -75,3 +63,7 @@ def changes(rng: np.random.Generator, samples: int, images: int) -> tuple[Group,
     marks_SN = some_marks(rng, samples, images)
     scenes = replace(scenes, letters_SNC=new_SNC)
     return Group(scenes, marks_SN, ask("nothing", samples), nothing), said_SNC
+
+
+SKILLS: Final[dict[str, Task]] = {"read": read, "which": which, "where": where}
+REMARKS: Final[dict[str, Remarks]] = {"changes": changes}

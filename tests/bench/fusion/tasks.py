@@ -27,6 +27,8 @@ CROWDED: Final = 0.7
 """The share of cells that have a letter where nothing else is asked for."""
 MOST: Final = 4
 """Counts go from 0 to one less."""
+ODDITIES: Final = 6
+"""Cells of the odd picture that differ, empty ones among them."""
 EVENTS: Final = 4
 """Pictures that matter to an order, where there are as many."""
 
@@ -83,17 +85,17 @@ def order(rng: np.random.Generator, samples: int, images: int) -> Group:
 
 
 def count(rng: np.random.Generator, samples: int, images: int) -> Group:
-    """The pictures are views of one long strip, each half over the next: how many of a letter?"""
-    columns = GRID + GRID // 2 * (images - 1)
+    """The pictures are views all round, each half over the next: how many of a letter?"""
+    cells = GRID * GRID // 2 * images
     asked_S = rng.integers(0, NUM_LETTERS, samples)
-    letters_SX = another(rng, np.repeat(asked_S[:, None], columns * GRID, 1))
+    letters_SX = another(rng, np.repeat(asked_S[:, None], cells, 1))
     letters_SX[rng.random(letters_SX.shape) > CROWDED] = EMPTY
     wanted_S = rng.integers(0, MOST, samples)
     rank_SX = rng.random(letters_SX.shape).argsort(1).argsort(1)
     letters_SX = np.where(rank_SX < wanted_S[:, None], asked_S[:, None], letters_SX)
     colours_SX = rng.integers(0, NUM_COLOURS, letters_SX.shape)
     shifts_SX = rng.integers(0, NUM_SHIFTS, letters_SX.shape)
-    views = (_views(strip, images) for strip in (letters_SX, colours_SX, shifts_SX))
+    views = (_views(ring, images) for ring in (letters_SX, colours_SX, shifts_SX))
     tints_SN = np.repeat(rng.integers(0, NUM_TINTS, (samples, 1)), images, 1)
     return Group(
         scenes=Scenes(*views, tints_SN),
@@ -104,21 +106,19 @@ def count(rng: np.random.Generator, samples: int, images: int) -> Group:
 
 
 def odd(rng: np.random.Generator, samples: int, images: int) -> Group:
-    """Each picture has one letter of the asked colour, the same in all but one: in which?"""
-    asked_S = rng.integers(0, NUM_COLOURS, samples)
-    scenes = clutter(rng, samples, images, without_S=asked_S)
-    odd_S = rng.integers(0, images, samples)
-    common_S = rng.integers(0, NUM_LETTERS, samples)
-    other_S = another(rng, common_S)
-    for place in range(images):
-        letter_S = np.where(odd_S == place, other_S, common_S)
-        put(rng, scenes, np.full(samples, place), letter_S, asked_S)
+    """All pictures show one scene on paper of any tint; a few letters differ in one: in which?"""
+    scenes = one_scene(rng, samples, images)
+    rows, odd_S = np.arange(samples), rng.integers(0, images, samples)
+    old_SC = scenes.letters_SNC[:, 0]
+    is_new_SC = rng.random(old_SC.shape).argsort(1).argsort(1) < ODDITIES
+    is_new_SC &= old_SC != EMPTY
+    scenes.letters_SNC[rows, odd_S] = np.where(is_new_SC, another(rng, old_SC), old_SC)
     marks_SN = some_marks(rng, samples, images)
     return Group(
-        scenes=scenes,
+        scenes=replace(scenes, tints_SN=rng.integers(0, NUM_TINTS, (samples, images))),
         marks_SN=marks_SN,
-        questions_ST=ask("odd", samples, colour=asked_S),
-        answers_S=word("mark", marks_SN[np.arange(samples), odd_S]),
+        questions_ST=ask("odd", samples),
+        answers_S=word("mark", marks_SN[rows, odd_S]),
         place_S=odd_S,
     )
 
@@ -237,12 +237,13 @@ def put(
     return cell_S
 
 
-def _views(strip_SX: Ints, images: int) -> Ints:
-    """Windows of a strip that stands column after column, each half over the next."""
+def _views(ring_SX: Ints, images: int) -> Ints:
+    """Windows of a ring that stands column after column, each half over the next."""
     step = GRID // 2
-    strip = strip_SX.reshape(len(strip_SX), -1, GRID)
-    windows = [strip[:, step * view : step * view + GRID] for view in range(images)]
-    return np.stack(windows, 1).swapaxes(2, 3).reshape(len(strip_SX), images, CELLS)
+    ring = ring_SX.reshape(len(ring_SX), -1, GRID)
+    ring = np.concatenate([ring, ring[:, :step]], 1)
+    windows = [ring[:, step * view : step * view + GRID] for view in range(images)]
+    return np.stack(windows, 1).swapaxes(2, 3).reshape(len(ring_SX), images, CELLS)
 
 
 def some_marks(rng: np.random.Generator, samples: int, images: int) -> Ints:

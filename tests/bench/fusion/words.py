@@ -14,7 +14,7 @@ NUM_MARKS: Final = 32
 ASKING: Final = 3
 """T: what is to be done, and up to two words more."""
 VERBS: Final = (
-    "difference", "order", "count", "odd", "needle", "read", "which", "where", "whose", "nothing",
+    "difference", "order", "count", "odd", "needle", "read", "which", "where", "nothing",
 )  # fmt: skip
 SIZES: Final = {
     "verb": len(VERBS),
