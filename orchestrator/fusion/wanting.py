@@ -3,9 +3,10 @@
 Letters: b tokens that an image keeps; D width of the language model.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 
 class Wanted(torch.autograd.Function):
@@ -26,12 +27,18 @@ class Wanted(torch.autograd.Function):
         return tokens_bD.clone()
 
     @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor], _: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], _: Tensor) -> None:  # noqa: ANN401 - as torch has it
         ctx.save_for_backward(inputs[0])
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad_bD: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad_bD: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401 - the same
         """Gradients of the tokens, and of the weight: in units of a change to all tokens."""
-        (tokens_bD,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        (tokens_bD,) = ctx.saved_tensors
         typical = tokens_bD.float().square().mean().sqrt()
         return grad_bD, -typical * grad_bD.float().square().sum().sqrt()
+
+
+def as_wanted(tokens_bD: Tensor, amount: Tensor) -> Tensor:
+    """An image's tokens as they are; its weight, a scalar, gets a gradient from theirs."""
+    same_bD: Tensor = Wanted.apply(tokens_bD, amount)  # type: ignore[no-untyped-call]
+    return same_bD

@@ -6,7 +6,7 @@ at a time: all at once would take it many times as long to find out what is aske
 Letters: S samples, N pictures of a sample, L tokens of a sample's pictures.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,15 +18,17 @@ from torch.nn import functional
 from tests.bench.fusion.encoder import Encoder
 from tests.bench.fusion.methods import Full
 from tests.bench.fusion.model import Answerer
-from tests.bench.fusion.skills import REMARKS, SKILLS
-from tests.bench.fusion.tasks import FEWEST, TASKS
+from tests.bench.fusion.skills import changes, which
+from tests.bench.fusion.tasks import TASKS
 from tests.bench.fusion.train import Batch, Student, batch_of
 from tests.bench.fusion.world import Ints
 
 RATE: Final = 2e-3
 WARM: Final = 50
 """Steps until a stage has its rate."""
-SAYING: Final = {**TASKS, **SKILLS}
+CHANGES: Final = "changes"
+"""Answered at the tokens of the pictures, where all else is answered after the question."""
+ASKING: Final = {**TASKS, "which": which}
 
 
 @dataclass(frozen=True)
@@ -36,29 +38,26 @@ class Stage:
     steps: int
     images: tuple[int, int]
     samples: Mapping[str, int]
-    rate: float = RATE
 
 
 STAGES: Final = {
     "difference": (
-        Stage(900, (2, 2), {"changes": 16}),
-        Stage(600, (2, 3), {"changes": 12, "difference": 16}),
-        Stage(600, (2, 8), {"changes": 8, "difference": 24}),
+        Stage(900, (2, 2), {CHANGES: 16}),
+        Stage(600, (2, 3), {CHANGES: 12, "difference": 16}),
+        Stage(400, (2, 8), {CHANGES: 8, "difference": 24}),
     ),
     "order": (Stage(600, (2, 3), {"order": 32}), Stage(600, (2, 8), {"order": 32})),
-    "count": (Stage(800, (2, 3), {"count": 32}), Stage(600, (2, 8), {"count": 32})),
+    "count": (Stage(1200, (2, 3), {"count": 32}), Stage(1000, (2, 8), {"count": 32})),
     "odd": (
-        Stage(900, (2, 2), {"changes": 16}),
-        Stage(600, (3, 3), {"changes": 8, "odd": 24, "which": 8}),
-        Stage(600, (3, 8), {"odd": 32}),
+        Stage(900, (2, 2), {CHANGES: 16}),
+        Stage(600, (3, 3), {CHANGES: 8, "odd": 24, "which": 8}),
+        Stage(1000, (3, 8), {"odd": 32}),
     ),
     "needle": (Stage(600, (2, 2), {"needle": 32}), Stage(400, (2, 8), {"needle": 32})),
 }
 
-Watch = Callable[[int, str, float, float], None]
 
-
-def teach(task: str, seed: int, encoder: Encoder, watch: Watch | None = None) -> Answerer:
+def teach(task: str, seed: int, encoder: Encoder) -> Answerer:
     """Train a base for one task from nothing."""
     torch.manual_seed(seed)
     student = Student(Full(), Answerer())
@@ -68,9 +67,9 @@ def teach(task: str, seed: int, encoder: Encoder, watch: Watch | None = None) ->
     for number, stage in enumerate(STAGES[task]):
         for step in range(stage.steps):
             for group in optimizer.param_groups:
-                group["lr"] = stage.rate * min(1.0, (step + 1) / WARM)
+                group["lr"] = RATE * min(1.0, (step + 1) / WARM)
             rng = np.random.default_rng((seed, 0xBA5E, number, step))
-            loss = _loss(student, encoder, rng, stage, watch)
+            loss = _loss(student, encoder, rng, stage)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(student.parameters(), 1.0)
@@ -78,30 +77,19 @@ def teach(task: str, seed: int, encoder: Encoder, watch: Watch | None = None) ->
     return student.model
 
 
-def _loss(
-    student: Student,
-    encoder: Encoder,
-    rng: np.random.Generator,
-    stage: Stage,
-    watch: Watch | None,
-) -> Tensor:
+def _loss(student: Student, encoder: Encoder, rng: np.random.Generator, stage: Stage) -> Tensor:
     images = int(rng.integers(stage.images[0], stage.images[1] + 1))
-    samples = {
-        name: count for name, count in stage.samples.items() if FEWEST.get(name, 2) <= images
-    }
-    losses = []
-    for name in samples.keys() & REMARKS.keys():
-        group, said_SNC = REMARKS[name](rng, samples.pop(name), images)
-        losses.append(_loss_of_remarks(student, encoder, batch_of(rng, [group]), said_SNC))
-    if samples:
-        groups = [SAYING[name](rng, count, images) for name, count in samples.items()]
+    groups, losses = [], []
+    for name, samples in stage.samples.items():
+        if name == CHANGES:
+            group, said_SNC = changes(rng, samples, images)
+            batch = batch_of(rng, [group])
+            losses.append(_loss_of_remarks(student, encoder, batch, said_SNC))
+        else:
+            groups.append(ASKING[name](rng, samples, images))
+    if groups:
         batch = batch_of(rng, groups)
-        logits_SV = student(encoder, batch)
-        losses.append(functional.cross_entropy(logits_SV, batch.answers_S))
-        if watch is not None:
-            right_S = (logits_SV.argmax(1) == batch.answers_S).float()
-            for name, right in zip(samples, right_S.split(list(samples.values())), strict=True):
-                watch(images, name, float(right.mean()), 0)
+        losses.append(functional.cross_entropy(student(encoder, batch), batch.answers_S))
     return torch.stack(losses).sum()
 
 

@@ -7,8 +7,6 @@ that shrinking the pictures is not held back by an encoder that never saw a smal
 Letters: I pictures, H and W pixels down and across, n tokens of a picture, C cells, D width.
 """
 
-import time
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -16,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.bench.fusion.layers import PLACE, WIDTH, Attention, Block, centres, waves
+from tests.bench.fusion.layers import PLACE, WIDTH, Block, centres, waves
 from tests.bench.fusion.tasks import clutter
 from tests.bench.fusion.world import (
     CELL,
@@ -89,13 +87,11 @@ def shrink(pixels_I3HW: Tensor, grid: tuple[int, int]) -> Tensor:
     """Pictures of so many patches, each pixel the mean of those that it covers."""
     if grid == (GRID, GRID):
         return pixels_I3HW
-    return functional.interpolate(
-        pixels_I3HW, (grid[0] * CELL, grid[1] * CELL), mode="area"
-    )
+    return functional.interpolate(pixels_I3HW, (grid[0] * CELL, grid[1] * CELL), mode="area")
 
 
 def teach(seed: int, steps: int = STEPS) -> Encoder:
-    """Train an encoder; it comes back frozen."""
+    """Train an encoder."""
     torch.manual_seed(seed)
     encoder, reader = Encoder(), Reader()
     parameters = [*encoder.parameters(), *reader.parameters()]
@@ -111,7 +107,7 @@ def teach(seed: int, steps: int = STEPS) -> Encoder:
         loss.backward()
         optimizer.step()
         schedule.step()
-    return encoder.requires_grad_(False).eval()
+    return encoder.eval()
 
 
 def _loss(said_ICV: Tensor, scenes: Scenes) -> Tensor:

@@ -47,10 +47,10 @@ class Fusing(nn.Module):
         self.fusion = Fusion(shape, seed)
 
     def forward(self, see: "See", words_STD: Tensor) -> Tokens:
-        # As matrix products: mapped over a batch, the fused kernel would go sample by sample.
-        with sdpa_kernel(SDPBackend.MATH):
-            return self.fuse(see.whole(), words_STD.detach(), see.marks_SN)[0]
+        return self.fuse(see.whole(), words_STD.detach(), see.marks_SN)[0]
 
+    # As matrix products: mapped over a batch, the fused kernel would go sample by sample.
+    @sdpa_kernel(SDPBackend.MATH)
     def fuse(
         self, features_SNnD: Tensor, words_STD: Tensor, marks_SN: Tensor
     ) -> tuple[Tokens, Tensor]:
@@ -60,7 +60,7 @@ class Fusing(nn.Module):
         latents_SNmd, weights_SN = _mix(across, features_SNnD, words_STD)
         grids_SN2 = _grids(weights_SN, self.fusion.shape)
         is_pooled = features_SNnD.shape[1] * CELLS > BUDGET
-        tokens = _Padded(features_SNnD, marks_SN, grids_SN2)
+        tokens = _Padded(marks_SN, grids_SN2)
         amount_SN = weights_SN * weights_SN.shape[1]
         for grid in np.unique(grids_SN2.reshape(-1, 2), axis=0).tolist():
             rows_R, images_R = np.nonzero((grids_SN2 == grid).all(-1))
@@ -100,7 +100,7 @@ def _grids(weights_SN: Tensor, shape: FusionShape) -> Ints:
 class _Padded:
     """Tokens of a batch, written picture by picture into rows of equal length."""
 
-    def __init__(self, features_SNnD: Tensor, marks_SN: Tensor, grids_SN2: Ints) -> None:
+    def __init__(self, marks_SN: Tensor, grids_SN2: Ints) -> None:
         sizes_SN = grids_SN2.prod(-1)
         self._ends_SN = sizes_SN.cumsum(1)
         self._starts_SN = self._ends_SN - sizes_SN
@@ -112,7 +112,9 @@ class _Padded:
         self._parts: list[Tensor] = []
         self._where: list[Tensor] = []
 
-    def put(self, parts_RbD: Tensor, rows_R: Ints, images_R: Ints, grid: tuple[int, int]) -> None:
+    def put(
+        self, parts_RbD: Tensor, rows_R: Ints, images_R: Ints, grid: tuple[int, int]
+    ) -> None:
         """Write the tokens of some pictures that have one grid."""
         rows_R1 = torch.from_numpy(rows_R)[:, None]
         starts_R1 = torch.from_numpy(self._starts_SN[rows_R, images_R])[:, None]

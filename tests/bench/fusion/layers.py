@@ -21,12 +21,11 @@ PLACE: Final = 4 * _WAVES
 class Attention(nn.Module):
     """Multi-head attention from one sequence to another, or to itself."""
 
-    def __init__(self, width: int = WIDTH, heads: int = HEADS) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
+        self.query = nn.Linear(WIDTH, WIDTH)
+        self.key_value = nn.Linear(WIDTH, 2 * WIDTH)
+        self.out = nn.Linear(WIDTH, WIDTH)
 
     def forward(
         self, x_SLD: Tensor, y_SKD: Tensor, *, mask: Tensor | None = None, causal: bool = False
@@ -42,22 +41,17 @@ class Attention(nn.Module):
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     def _split(self, x_SLD: Tensor) -> Tensor:
-        return x_SLD.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x_SLD.unflatten(2, (HEADS, -1)).transpose(1, 2)
 
 
 class Block(nn.Module):
     """Attention and a perceptron, each on normalised input and added to it."""
 
-    def __init__(self, width: int = WIDTH, hidden: int = 4 * WIDTH) -> None:
+    def __init__(self, hidden: int = 4 * WIDTH) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(width)
-        self.attention = Attention(width)
-        self.perceptron = nn.Sequential(
-            nn.LayerNorm(width),
-            nn.Linear(width, hidden),
-            nn.GELU(),
-            nn.Linear(hidden, width),
-        )
+        self.attention_norm = nn.LayerNorm(WIDTH)
+        self.attention = Attention()
+        self.perceptron = perceptron(hidden)
 
     def widen(self, units: int) -> None:
         """More units inside the perceptron, which say nothing until they are trained."""
@@ -86,6 +80,13 @@ class Block(nn.Module):
             causal = causal and last > 1
         x_SLD = x_SLD + self.attention(y_SLD[:, -last:], y_SLD, mask=mask, causal=causal)
         return x_SLD + self.perceptron(x_SLD)
+
+
+def perceptron(hidden: int) -> nn.Sequential:
+    """What stands after an attention."""
+    return nn.Sequential(
+        nn.LayerNorm(WIDTH), nn.Linear(WIDTH, hidden), nn.GELU(), nn.Linear(hidden, WIDTH)
+    )
 
 
 def centres(down: int, across: int) -> Tensor:

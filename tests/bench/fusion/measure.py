@@ -45,7 +45,7 @@ class Scored:
         return float(self.is_right_S.mean())
 
 
-def test_sizes(task: str) -> list[int]:
+def sizes_of(task: str) -> list[int]:
     """Numbers of pictures that a task is tested with."""
     return [images for images in TEST_IMAGES if images >= FEWEST.get(task, 2)]
 
@@ -58,7 +58,7 @@ def score(
     torch.manual_seed(images)
     rights, tokens = [], []
     for piece in range(TEST_SAMPLES // PIECE):
-        batch = test_batch(task, images, piece, control)
+        batch = piece_of_test(task, images, piece, control)
         seen = student.look(encoder, batch)
         tokens.append(seen.per_sample())
         said_S = student.model(seen, batch.questions_ST).argmax(1)
@@ -66,7 +66,7 @@ def score(
     return Scored(np.concatenate(rights), float(np.mean(tokens)))
 
 
-def test_batch(task: str, images: int, piece: int, control: str | None = None) -> Batch:
+def piece_of_test(task: str, images: int, piece: int, control: str | None) -> Batch:
     """Some samples of a test; training never draws from these seeds."""
     rng = np.random.default_rng((0x7E57, list(TASKS).index(task), images, piece))
     group = TASKS[task](rng, PIECE, images)

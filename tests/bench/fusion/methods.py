@@ -18,7 +18,7 @@ from orchestrator.fusion.budget import share_budget
 from orchestrator.fusion.pooling import pool
 from tests.bench.fusion.encoder import Encoder, shrink
 from tests.bench.fusion.fusing import BUDGET, Fusing, fusion_shape
-from tests.bench.fusion.layers import PLACE, WIDTH, Attention, Block, centres, waves
+from tests.bench.fusion.layers import PLACE, WIDTH, Attention, centres, perceptron, waves
 from tests.bench.fusion.model import Tokens
 from tests.bench.fusion.world import CELLS, GRID
 
@@ -110,7 +110,9 @@ class MeanPool(nn.Module):
         grids = equal_grids(see.images)
         whole = see.whole().unbind(1)
         pairs = zip(whole, grids, strict=True)
-        parts = [torch.vmap(lambda x, to=grid: pool(x, (GRID, GRID), to))(one) for one, grid in pairs]
+        parts = [
+            torch.vmap(lambda x, to=grid: pool(x, (GRID, GRID), to))(one) for one, grid in pairs
+        ]
         return join(parts, [centres(*grid) for grid in grids], see.marks_SN)
 
 
@@ -119,9 +121,13 @@ class RandomPrune(nn.Module):
 
     def forward(self, see: See, _: Tensor) -> Tokens:
         parts, places = [], []
-        for one_SnD, (down, across) in zip(see.whole().unbind(1), equal_grids(see.images), strict=True):
+        for one_SnD, (down, across) in zip(
+            see.whole().unbind(1), equal_grids(see.images), strict=True
+        ):
             # In their order, as the language model learned to read them.
-            kept_Sb = torch.rand(one_SnD.shape[:2]).argsort(1)[:, : down * across].sort(1).values
+            kept_Sb = (
+                torch.rand(one_SnD.shape[:2]).argsort(1)[:, : down * across].sort(1).values
+            )
             parts.append(one_SnD.gather(1, kept_Sb[..., None].expand(-1, -1, WIDTH)))
             places.append(centres(GRID, GRID)[kept_Sb])
         return join(parts, places, see.marks_SN)
@@ -134,9 +140,9 @@ class Resample(nn.Module):
         super().__init__()
         self.query = nn.Linear(PLACE, WIDTH)
         self.place = nn.Linear(PLACE, WIDTH)
-        self.look = nn.ModuleList(Attention() for _ in range(layers))
+        self.looks = nn.ModuleList(Attention() for _ in range(layers))
         self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(layers))
-        self.blocks = nn.ModuleList(Block(hidden=2 * WIDTH) for _ in range(layers))
+        self.perceptrons = nn.ModuleList(perceptron(2 * WIDTH) for _ in range(layers))
 
     def forward(self, see: See, _: Tensor) -> Tokens:
         grids = equal_grids(see.images)
@@ -151,8 +157,9 @@ class Resample(nn.Module):
     def _resample(self, one_SnD: Tensor, grid: Grid) -> Tensor:
         keys_SnD = one_SnD + self.place(waves(centres(GRID, GRID)))
         x_SbD = self.query(waves(centres(*grid))).expand(len(one_SnD), -1, -1)
-        for look, norm, block in zip(self.look, self.norms, self.blocks, strict=True):
-            x_SbD = block(x_SbD + look(norm(x_SbD), keys_SnD))
+        for look, norm, think in zip(self.looks, self.norms, self.perceptrons, strict=True):
+            x_SbD = x_SbD + look(norm(x_SbD), keys_SnD)
+            x_SbD = x_SbD + think(x_SbD)
         return x_SbD
 
 
@@ -169,6 +176,10 @@ METHODS: Final[dict[str, Callable[[int], nn.Module]]] = {
     "no text": lambda seed: Fusing(fusion_shape(text=False), seed),
     "no weights": lambda seed: Fusing(fusion_shape(weights=False), seed),
 }
-REFERENCES: Final = ("full", "first", "text")
 BASELINES: Final = ("downsample", "random", "mean", "resampler")
-PARTS: Final = ("no spatial", "no text", "no weights")
+PARTS: Final = {
+    "no spatial": ("difference", "odd"),
+    "no text": ("needle", "count"),
+    "no weights": ("needle", "order"),
+}
+"""Fusion less one part, and the tasks to try it on: first the one that the part is for."""

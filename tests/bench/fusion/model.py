@@ -59,8 +59,8 @@ class Answerer(nn.Module):
 
     def widen(self, parameters: int) -> None:
         """Add about so many parameters to the perceptrons; at first they change nothing."""
-        each = 2 * WIDTH + 1
-        hidden = max(0, round(parameters / each))
+        assert parameters >= 0, parameters
+        hidden = round(parameters / (2 * WIDTH + 1))
         for number, block in enumerate(self.blocks):
             block.widen((hidden + number) // len(self.blocks))
 

@@ -1,30 +1,18 @@
-"""What the base learns besides the five tasks: to read, to point, and to see what changed.
+"""What the base learns on the way to two of the tasks: to point, and to see what changed.
 
-A model that a user has was taught such things at length; with them it takes thousands of steps,
-and not hundreds of thousands, until it compares pictures. No method is measured on these.
+A model that a user has was taught such things at length; with them it takes a thousand steps
+and not a hundred thousand until it compares pictures. No method is measured on these.
 
 Letters as in ``world`` and ``tasks``.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 
-from tests.bench.fusion.tasks import Group, Task, another, hide, one_scene, some_marks
-from tests.bench.fusion.world import EMPTY, Ints
+from tests.bench.fusion.tasks import Group, another, hide, one_scene, some_marks
 from tests.bench.fusion.words import ask, word
-
-Remarks = Callable[[np.random.Generator, int, int], tuple[Group, Ints]]
-"""Says something at each token of the pictures, ``[S, N, C]``, or -1 for nothing."""
-
-
-def read(rng: np.random.Generator, samples: int, images: int) -> Group:
-    """Which letter has the asked colour in the picture of the asked number?"""
-    hidden = hide(rng, samples, images)
-    asked_ST = ask("read", samples, colour=hidden.colour_S, mark=hidden.mark_S)
-    return Group(hidden.scenes, hidden.marks_SN, asked_ST, word("letter", hidden.letter_S))
+from tests.bench.fusion.world import EMPTY, Ints
 
 
 def which(rng: np.random.Generator, samples: int, images: int) -> Group:
@@ -34,15 +22,8 @@ def which(rng: np.random.Generator, samples: int, images: int) -> Group:
     return Group(hidden.scenes, hidden.marks_SN, asked_ST, word("mark", hidden.mark_S))
 
 
-def where(rng: np.random.Generator, samples: int, images: int) -> Group:
-    """In which cell is the letter of the asked colour, in the picture of the asked tint?"""
-    hidden = hide(rng, samples, images)
-    asked_ST = ask("where", samples, colour=hidden.colour_S, tint=hidden.tint_S)
-    return Group(hidden.scenes, hidden.marks_SN, asked_ST, word("cell", hidden.cell_S))
-
-
 def changes(rng: np.random.Generator, samples: int, images: int) -> tuple[Group, Ints]:
-    """Pictures of one scene; in every other cell, one picture after the first has a change.
+    """Pictures of one scene; in about half the cells, one after the first has a change.
 
     Returns:
         The group, without a question; and what is to be said at each token, ``[S, N, C]``: is
@@ -51,7 +32,8 @@ def changes(rng: np.random.Generator, samples: int, images: int) -> tuple[Group,
     """
     scenes = one_scene(rng, samples, images)
     letters_SNC = scenes.letters_SNC
-    changed_SC = rng.integers(1 - (images - 1), images, (samples, letters_SNC.shape[2]))
+    # Below 1: no picture has one.
+    changed_SC = rng.integers(2 - images, images, (samples, letters_SNC.shape[2]))
     has_changed_SNC = np.arange(images)[:, None] == changed_SC[:, None]
     has_changed_SNC &= letters_SNC != EMPTY
     has_changed_SNC[:, 0] = False
@@ -63,7 +45,3 @@ def changes(rng: np.random.Generator, samples: int, images: int) -> tuple[Group,
     marks_SN = some_marks(rng, samples, images)
     scenes = replace(scenes, letters_SNC=new_SNC)
     return Group(scenes, marks_SN, ask("nothing", samples), nothing), said_SNC
-
-
-SKILLS: Final[dict[str, Task]] = {"read": read, "which": which, "where": where}
-REMARKS: Final[dict[str, Remarks]] = {"changes": changes}

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from tests.bench.fusion.words import NUM_MARKS, ask, word
 from tests.bench.fusion.world import (
     CELLS,
     EMPTY,
@@ -21,7 +22,6 @@ from tests.bench.fusion.world import (
     Ints,
     Scenes,
 )
-from tests.bench.fusion.words import NUM_MARKS, ask, word
 
 CROWDED: Final = 0.7
 """The share of cells that have a letter where nothing else is asked for."""
@@ -106,7 +106,7 @@ def count(rng: np.random.Generator, samples: int, images: int) -> Group:
 
 
 def odd(rng: np.random.Generator, samples: int, images: int) -> Group:
-    """All pictures show one scene on paper of any tint; a few letters differ in one: in which?"""
+    """All pictures show one scene on any paper; a few letters differ in one: in which?"""
     scenes = one_scene(rng, samples, images)
     rows, odd_S = np.arange(samples), rng.integers(0, images, samples)
     old_SC = scenes.letters_SNC[:, 0]
@@ -136,7 +136,7 @@ def needle(rng: np.random.Generator, samples: int, images: int) -> Group:
 
 @dataclass(frozen=True)
 class Hidden:
-    """Pictures with one letter of one colour each; one of them alone is on paper of its tint."""
+    """Pictures with a letter of one colour each; only one of them is on paper of its tint."""
 
     scenes: Scenes
     marks_SN: Ints

@@ -13,9 +13,7 @@ NUM_MARKS: Final = 32
 """Numbers that a picture can go by: as many as the largest group has pictures."""
 ASKING: Final = 3
 """T: what is to be done, and up to two words more."""
-VERBS: Final = (
-    "difference", "order", "count", "odd", "needle", "read", "which", "where", "nothing",
-)  # fmt: skip
+VERBS: Final = ("difference", "order", "count", "odd", "needle", "which", "nothing")
 SIZES: Final = {
     "verb": len(VERBS),
     "colour": NUM_COLOURS,

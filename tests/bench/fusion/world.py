@@ -4,7 +4,8 @@ A picture has 4 x 4 cells of 8 x 8 pixels, a cell at most one letter of 5 x 5 pi
 in the cell. Colours and tints are coarse and outlive any resizing; letters are as fine as
 pixels go, which is why a picture's tokens matter.
 
-Letters: S samples, N pictures of a sample, C cells of a picture, H and W pixels down and across.
+Letters: S samples, N pictures of a sample, C cells of a picture, H and W pixels down and
+across.
 """
 
 from dataclasses import dataclass, fields
@@ -41,7 +42,9 @@ _FONT: Final = {
     "X": "#...# .#.#. ..#.. .#.#. #...#",
     "Z": "##### ...#. ..#.. .#... #####",
 }
-_INK_K3: Final = np.array([[1, 0.2, 0.2], [0.2, 1, 0.2], [0.3, 0.4, 1], [1, 1, 0.2]], np.float32)
+_INK_K3: Final = np.array(
+    [[1, 0.2, 0.2], [0.2, 1, 0.2], [0.3, 0.4, 1], [1, 1, 0.2]], np.float32
+)
 _PLACES: Final = CELL - 5 + 1
 """Pixels of a cell that a letter can start at, down and across."""
 NUM_SHIFTS: Final = _PLACES**2
