@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .PHONY: demo test check schema clean simulate chaos
-.PHONY: bench-images bench-index bench-handout bench-plan bench-exact bench-checkpoints bench-faults bench-overhead
+.PHONY: bench-images bench-index bench-handout bench-plan bench-exact bench-checkpoints bench-faults bench-overhead bench-fusion
 
 demo: .venv/.stamp
 	@$(BIN)/orchestrator demo
@@ -74,3 +74,7 @@ bench-faults: .venv/.stamp
 bench-overhead: .venv/.stamp
 	@$(BIN)/python -m tests.bench.ranks
 	@$(BIN)/python -m tests.bench.overhead
+
+# Some hours on two cores; stopped at any time, it goes on from there.
+bench-fusion: .venv/.stamp
+	@$(BIN)/python -m tests.bench.fusion.study

@@ -12,6 +12,7 @@ from orchestrator.fusion.latents import Lifting, Narrowing, Resampler
 from orchestrator.fusion.mixing import Layer
 from orchestrator.fusion.pooling import GridSize
 from orchestrator.fusion.shape import FusionShape
+from orchestrator.fusion.wanting import as_wanted
 from orchestrator.fusion.waves import order_waves
 from orchestrator.fusion.weighing import Weighing
 
@@ -94,9 +95,7 @@ class Across(nn.Module):
         change_bD = self.gate_D.tanh() * amount * delta_bD
         wide_bD = base_bD.to(torch.promote_types(base_bD.dtype, change_bD.dtype))
         if is_pooled:
-            # How many tokens there are passes no gradient. In its place: an image that counts
-            # more is one that there is more of. The factor is exactly 1.
-            wide_bD = wide_bD * (1.0 + (amount - amount.detach()))
+            wide_bD = as_wanted(wide_bD, amount)
         # 0 - change is +0 for both zeros, and x - (+0) is x to the bit; x + 0 is not for -0.
         fused_bD: Tensor = wide_bD - (0.0 - change_bD)
         return fused_bD.to(base_bD.dtype)

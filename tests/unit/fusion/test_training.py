@@ -58,7 +58,8 @@ def test_the_gate_learns_from_the_start_and_above_the_budget_the_weights_too() -
     assert learning[20] == {"across.gate_D", "across.weighing.out.weight"}
 
 
-def test_pooled_tokens_pass_a_gradient_to_the_weights_as_if_the_image_were_scaled() -> None:
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_weight_wants_more_by_how_much_the_loss_hangs_on_the_tokens(sign: int) -> None:
     across, base_bD = Fusion(TIGHT, seed=0).across, torch.randn(6, 24)
     assert across is not None
     slopes = {}
@@ -67,10 +68,12 @@ def test_pooled_tokens_pass_a_gradient_to_the_weights_as_if_the_image_were_scale
         fused_bD = across.add(
             base_bD, torch.randn(4, 16), amount, grid=(2, 3), is_pooled=is_pooled
         )
-        fused_bD.square().sum().backward()
+        # Whichever way the tokens should go, it is more of them that helps.
+        (sign * fused_bD.square().sum()).backward()
         slopes[is_pooled] = amount.grad
-    # Of |amount * x|^2, where amount is 1.
-    torch.testing.assert_close(slopes[True], 2 * base_bD.square().sum())
+    # The length of the gradient 2x, times a typical x.
+    typical = base_bD.square().mean().sqrt()
+    torch.testing.assert_close(slopes[True], -typical * 2 * base_bD.norm())
     assert slopes[False] == 0
 
 

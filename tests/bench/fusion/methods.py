@@ -1,0 +1,185 @@
+"""Ways to bring a group of pictures before the language model.
+
+Two show all there is (or much less than the budget): for reference. All others have the same
+budget of tokens for a sample's pictures together, the same frozen encoder and the same model.
+
+Letters: S samples, N pictures of a sample, n tokens of a picture, b that it keeps, L tokens of
+a sample, D width; 2 down and across.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from orchestrator.fusion.budget import share_budget
+from orchestrator.fusion.pooling import pool
+from tests.bench.fusion.encoder import Encoder, shrink
+from tests.bench.fusion.fusing import BUDGET, Fusing, fusion_shape
+from tests.bench.fusion.layers import PLACE, WIDTH, Attention, centres, perceptron, waves
+from tests.bench.fusion.model import Tokens
+from tests.bench.fusion.world import CELLS, GRID
+
+Grid = tuple[int, int]
+
+
+class See:
+    """A batch's pictures, encoded as a method asks for it."""
+
+    def __init__(self, encoder: Encoder, pixels_SN3HW: Tensor, marks_SN: Tensor) -> None:
+        self._encoder, self._pixels_SN3HW = encoder, pixels_SN3HW
+        self.marks_SN = marks_SN
+
+    @property
+    def images(self) -> int:
+        """N."""
+        return self.marks_SN.shape[1]
+
+    @torch.no_grad()
+    def whole(self) -> Tensor:
+        """Features of pictures as they are, ``[S, N, n, D]``."""
+        samples, images = self.marks_SN.shape
+        return self._encoder(self._pixels_SN3HW.flatten(0, 1)).unflatten(0, (samples, images))
+
+    @torch.no_grad()
+    def shrunken(self, image: int, grid: Grid) -> Tensor:
+        """Features of each sample's ``image``-th picture, shrunken to a grid: ``[S, b, D]``."""
+        return self._encoder(shrink(self._pixels_SN3HW[:, image], grid))
+
+
+def equal_grids(images: int) -> list[Grid]:
+    """What each picture keeps where all count alike: fusion's own rule."""
+    own_N2 = np.full((images, 2), GRID)
+    grids_N2 = share_budget(own_N2, np.ones(images), budget=BUDGET, floor=1)
+    return [(down, across) for down, across in grids_N2.tolist()]
+
+
+def join(parts: list[Tensor], places: list[Tensor], marks_SN: Tensor) -> Tokens:
+    """Tokens of a sample's pictures one after the other.
+
+    Args:
+        parts: Of each picture, ``[S, b, D]``.
+        places: Of each picture, ``[b, 2]``, or ``[S, b, 2]``.
+        marks_SN: Their numbers.
+    """
+    samples = len(marks_SN)
+    sizes = torch.tensor([part.shape[1] for part in parts])
+    return Tokens(
+        features_SLD=torch.cat(parts, 1),
+        places_SL2=torch.cat([place.expand(samples, -1, -1) for place in places], 1),
+        marks_SL=marks_SN[:, : len(parts)].repeat_interleave(sizes, 1),
+    )
+
+
+class Full(nn.Module):
+    """All tokens of all pictures, or of the first few alone."""
+
+    def __init__(self, images: int | None = None) -> None:
+        super().__init__()
+        self._images = images
+
+    def forward(self, see: See, _: Tensor) -> Tokens:
+        parts = list(see.whole().unbind(1))[: self._images]
+        return join(parts, [centres(GRID, GRID)] * len(parts), see.marks_SN)
+
+
+class TextOnly(nn.Module):
+    """No picture at all."""
+
+    def forward(self, see: See, words_STD: Tensor) -> Tokens:
+        samples, _, width = words_STD.shape
+        nothing = words_STD.new_empty(samples, 0, width)
+        return Tokens(nothing, nothing[..., :2], see.marks_SN[:, :0])
+
+
+class Downsample(nn.Module):
+    """Smaller pictures, so that the encoder makes fewer tokens of them."""
+
+    def forward(self, see: See, _: Tensor) -> Tokens:
+        grids = equal_grids(see.images)
+        parts = [see.shrunken(image, grid) for image, grid in enumerate(grids)]
+        return join(parts, [centres(*grid) for grid in grids], see.marks_SN)
+
+
+class MeanPool(nn.Module):
+    """Features averaged over areas: what fusion starts from, without any parameter."""
+
+    def forward(self, see: See, _: Tensor) -> Tokens:
+        grids = equal_grids(see.images)
+        whole = see.whole().unbind(1)
+        pairs = zip(whole, grids, strict=True)
+        parts = [
+            torch.vmap(lambda x, to=grid: pool(x, (GRID, GRID), to))(one) for one, grid in pairs
+        ]
+        return join(parts, [centres(*grid) for grid in grids], see.marks_SN)
+
+
+class RandomPrune(nn.Module):
+    """Any of a picture's tokens, as they are."""
+
+    def forward(self, see: See, _: Tensor) -> Tokens:
+        parts, places = [], []
+        for one_SnD, (down, across) in zip(
+            see.whole().unbind(1), equal_grids(see.images), strict=True
+        ):
+            # In their order, as the language model learned to read them.
+            kept_Sb = (
+                torch.rand(one_SnD.shape[:2]).argsort(1)[:, : down * across].sort(1).values
+            )
+            parts.append(one_SnD.gather(1, kept_Sb[..., None].expand(-1, -1, WIDTH)))
+            places.append(centres(GRID, GRID)[kept_Sb])
+        return join(parts, places, see.marks_SN)
+
+
+class Resample(nn.Module):
+    """Learned queries look at each picture by itself: one for each place of its grid."""
+
+    def __init__(self, layers: int = 2) -> None:
+        super().__init__()
+        self.query = nn.Linear(PLACE, WIDTH)
+        self.place = nn.Linear(PLACE, WIDTH)
+        self.looks = nn.ModuleList(Attention() for _ in range(layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(layers))
+        self.perceptrons = nn.ModuleList(perceptron(2 * WIDTH) for _ in range(layers))
+
+    def forward(self, see: See, _: Tensor) -> Tokens:
+        grids = equal_grids(see.images)
+        whole = see.whole()
+        if sum(down * across for down, across in grids) == see.images * CELLS:
+            parts = list(whole.unbind(1))
+        else:
+            pairs = zip(whole.unbind(1), grids, strict=True)
+            parts = [self._resample(one_SnD, grid) for one_SnD, grid in pairs]
+        return join(parts, [centres(*grid) for grid in grids], see.marks_SN)
+
+    def _resample(self, one_SnD: Tensor, grid: Grid) -> Tensor:
+        keys_SnD = one_SnD + self.place(waves(centres(GRID, GRID)))
+        x_SbD = self.query(waves(centres(*grid))).expand(len(one_SnD), -1, -1)
+        for look, norm, think in zip(self.looks, self.norms, self.perceptrons, strict=True):
+            x_SbD = x_SbD + look(norm(x_SbD), keys_SnD)
+            x_SbD = x_SbD + think(x_SbD)
+        return x_SbD
+
+
+METHODS: Final[dict[str, Callable[[int], nn.Module]]] = {
+    "full": lambda _: Full(),
+    "fusion": lambda seed: Fusing(fusion_shape(), seed),
+    "downsample": lambda _: Downsample(),
+    "random": lambda _: RandomPrune(),
+    "mean": lambda _: MeanPool(),
+    "resampler": lambda _: Resample(),
+    "first": lambda _: Full(images=1),
+    "text": lambda _: TextOnly(),
+    "no spatial": lambda seed: Fusing(fusion_shape(spatial=False, positions=False), seed),
+    "no text": lambda seed: Fusing(fusion_shape(text=False), seed),
+    "no weights": lambda seed: Fusing(fusion_shape(weights=False), seed),
+}
+BASELINES: Final = ("downsample", "random", "mean", "resampler")
+PARTS: Final = {
+    "no spatial": ("difference", "odd"),
+    "no text": ("needle", "count"),
+    "no weights": ("needle", "order"),
+}
+"""Fusion less one part, and the tasks to try it on: first the one that the part is for."""
