@@ -6,7 +6,7 @@ tokens that fusion reads; D width of the language model.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,28 +21,11 @@ from orchestrator.config.fusion import FusionConfig
 from orchestrator.fusion.blocks import cut_at_answers
 from orchestrator.fusion.module import Fusion, Sample, pool
 from orchestrator.fusion.shape import FusionShape
-from orchestrator.models.layout import IMAGE_SLOT, Bools, Ints
+from orchestrator.models.layout import IMAGE_SLOT, Ints, Words
 from orchestrator.models.unfreezing import swap_published
 
 NAME = "image_fusion"
 """Attribute of the base model. PEFT saves what it knows and leaves this alone."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Words:
-    """The arrays of a rendered micro-batch that fusion looks at.
-
-    Args:
-        ids_L: Token ids, ``IMAGE_SLOT`` where an image stands.
-        labels_L: True on the tokens to be learned.
-        lengths_S: Tokens of each sample in ``ids_L``.
-        images_S: Images of each sample.
-    """
-
-    ids_L: Ints
-    labels_L: Bools
-    lengths_S: Ints
-    images_S: Ints
 
 
 def add_fusion(model: PeftModel, config: FusionConfig, seed: int) -> None:
@@ -99,7 +82,8 @@ def fuse_images(
     if fusion is None:
         return images, grids_I2
     own_I2 = grids_I2.astype(np.int64)
-    samples = [*_samples(words, _embed(model, fusion, words))]
+    is_read_L = (words.ids_L != IMAGE_SLOT) & ~words.labels_L
+    samples = [*_samples(words, _embed(model, fusion, words.ids_L[is_read_L]))]
     if images is None:
         return None, grids_I2
     edges = np.cumsum([0, *words.images_S]).tolist()
@@ -129,12 +113,8 @@ def fuse_images(
 def embed_nothing(model: PeftModel) -> None:
     """Take part in fellows' ``fuse_images`` where the base is sharded among them."""
     fusion = fusion_of(model)
-    none = np.zeros(0, np.int64)
     if fusion is not None:
-        nothing = Words(
-            ids_L=none, labels_L=none.astype(np.bool_), lengths_S=none, images_S=none
-        )
-        _embed(model, fusion, nothing)
+        _embed(model, fusion, np.zeros(0, np.int64))
 
 
 def _samples(words: Words, text_TD: Tensor) -> Iterator[Sample]:
@@ -155,15 +135,14 @@ def _samples(words: Words, text_TD: Tensor) -> Iterator[Sample]:
 
 
 @torch.no_grad()
-def _embed(model: PeftModel, fusion: Fusion, words: Words) -> Tensor:
+def _embed(model: PeftModel, fusion: Fusion, ids_T: Ints) -> Tensor:
     """Embeddings [T, D] of the text that fusion reads; nothing where it reads none."""
     table: Tensor = model.get_base_model().get_input_embeddings().weight
+    if not (fusion.shape.latents and fusion.shape.text):
+        return torch.empty(0, table.shape[1], dtype=table.dtype, device=model.device)
     if isinstance(table, DTensor):
         # All members of a crew come by here equally often, whatever they are to compute.
         table = table.full_tensor()
-    if not (fusion.shape.latents and fusion.shape.text):
-        return table.new_empty(0, table.shape[1])
-    is_read_L = (words.ids_L != IMAGE_SLOT) & ~words.labels_L
-    ids_T = torch.from_numpy(words.ids_L[is_read_L].astype(np.int64))
-    text_TD: Tensor = embedding(ids_T.to(table.device), table)
+    tokens_T = torch.from_numpy(ids_T.astype(np.int64)).to(table.device)
+    text_TD: Tensor = embedding(tokens_T, table)
     return text_TD

@@ -23,6 +23,23 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Words:
+    """The text of a rendered micro-batch.
+
+    Args:
+        ids_L: Token ids, ``IMAGE_SLOT`` where an image stands.
+        labels_L: True on the tokens to be learned; never on an image.
+        lengths_S: Tokens of each sample in ``ids_L``. May be empty.
+        images_S: Images of each sample.
+    """
+
+    ids_L: Ints
+    labels_L: Bools
+    lengths_S: Ints
+    images_S: Ints
+
+
+@dataclass(frozen=True, kw_only=True)
 class Layout:
     """One row of packed samples, ready for the model.
 
@@ -33,6 +50,7 @@ class Layout:
         targets_T: The label tokens.
         sample_T: Number of the sample, 0 to S - 1, that each label token belongs to.
         lengths_S: Positions of each sample in the row.
+        grids_I2: Tokens of each image down and across.
     """
 
     input_ids: torch.Tensor
@@ -41,6 +59,7 @@ class Layout:
     targets_T: torch.Tensor
     sample_T: torch.Tensor
     lengths_S: tuple[int, ...]
+    grids_I2: Ints
 
     @property
     def label_tokens(self) -> int:
@@ -65,35 +84,26 @@ def count_label_tokens(labels_L: Bools, lengths_S: Ints) -> int:
     return int(labels_L.sum() - labels_L[firsts].sum())
 
 
-def lay_out(
-    ids_L: Ints,
-    labels_L: Bools,
-    lengths_S: Ints,
-    images_S: Ints,
-    grids_I2: Ints,
-    info: ModelInfo,
-) -> Layout:
-    """Lay out the arrays of a rendered micro-batch.
+def lay_out(words: Words, grids_I2: Ints, info: ModelInfo) -> Layout:
+    """Lay out a rendered micro-batch; without any sample, the row is empty.
 
     Args:
-        ids_L: Token ids, ``IMAGE_SLOT`` where an image stands.
-        labels_L: True on the tokens to be learned; never on an image.
-        lengths_S: Tokens of each sample in ``ids_L``. May be empty: then so is the row.
-        images_S: Images of each sample.
+        words: Its text, and where its images stand.
         grids_I2: Tokens of each image down and across.
         info: The model's token for images, and its positions.
 
     Returns:
         The row, on the CPU.
     """
+    ids_L, lengths_S = words.ids_L, words.lengths_S
     sample_L = np.repeat(np.arange(len(lengths_S)), lengths_S)
     is_slot_L = ids_L == IMAGE_SLOT
-    _check(ids_L, labels_L, images_S, sample_L, info)
+    _check(words, sample_L, info)
     grid_L3 = np.ones((len(ids_L), 3), np.int64)
     grid_L3[is_slot_L, 1:] = grids_I2
     num_tokens_L = grid_L3.prod(axis=1)
     ids_P = np.repeat(np.where(is_slot_L, info.image_token_id, ids_L), num_tokens_L)
-    labels_P = np.repeat(labels_L, num_tokens_L)
+    labels_P = np.repeat(words.labels_L, num_tokens_L)
     sample_P = np.repeat(sample_L, num_tokens_L)
     length_S = np.bincount(sample_P, minlength=len(lengths_S))
     first_S = length_S.cumsum() - length_S
@@ -108,16 +118,16 @@ def lay_out(
         targets_T=_tensor(ids_P[label_T]),
         sample_T=_tensor(sample_P[label_T]),
         lengths_S=tuple(length_S.tolist()),
+        grids_I2=grids_I2,
     )
 
 
-def _check(
-    ids_L: Ints, labels_L: Bools, images_S: Ints, sample_L: Integers, info: ModelInfo
-) -> None:
+def _check(words: Words, sample_L: Integers, info: ModelInfo) -> None:
     """A mistake here would train on the wrong image without a word."""
+    ids_L, images_S = words.ids_L, words.images_S
     slots_S = np.bincount(sample_L[ids_L == IMAGE_SLOT], minlength=len(images_S))
     assert slots_S.tolist() == images_S.tolist(), f"slots {slots_S}, images {images_S}"
-    assert not labels_L[ids_L == IMAGE_SLOT].any(), "an image carries a label"
+    assert not words.labels_L[ids_L == IMAGE_SLOT].any(), "an image carries a label"
     assert not (ids_L == info.image_token_id).any(), "the image token stands in the text"
 
 

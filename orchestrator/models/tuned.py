@@ -14,12 +14,12 @@ from peft import PeftModel
 from orchestrator.fusion.saving import FILE, load_fusion
 from orchestrator.models.attention import attend_within_samples
 from orchestrator.models.family import ModelInfo
-from orchestrator.models.forward import encode_images
-from orchestrator.models.fusing import Words, attach_fusion, fuse_images
-from orchestrator.models.layout import IMAGE_SLOT, Ints, lay_out
+from orchestrator.models.fusing import attach_fusion
+from orchestrator.models.layout import IMAGE_SLOT, Ints, Words
 from orchestrator.models.loading import load_base
 from orchestrator.models.lora import ADAPTER, quiet_peft, set_training
 from orchestrator.models.qwen import Pixels
+from orchestrator.models.row import make_row
 from orchestrator.models.unfreezing import load_unfrozen
 
 
@@ -79,16 +79,12 @@ def answer(
     """
     # transformers takes what follows an image at the very end for images.
     assert words.ids_L[-1] != IMAGE_SLOT, "the prompt ends with an image"
-    encoded = encode_images(model, patches_PD, grids_I3, info.images)
-    merge = info.images.merge
-    images, grids_I2 = fuse_images(model, words, encoded, grids_I3[:, 1:] // merge)
-    row = lay_out(
-        words.ids_L, words.labels_L, words.lengths_S, words.images_S, grids_I2, info
-    ).to(model.device)
+    row, images = make_row(model, info, words, patches_PD, grids_I3)
     seen: dict[str, Any] = {}
     if images is not None:
         # As if the vision tower had given as much: places in the row follow from the grids.
-        thw = torch.tensor([(1, h * merge, w * merge) for h, w in grids_I2.tolist()])
+        sides_I2 = row.grids_I2 * info.images.merge
+        thw = torch.tensor([(1, *sides) for sides in sides_I2.tolist()])
         seen = {
             "mm_encoder_outputs": {"image": images},
             "image_grid_thw": thw.to(model.device),

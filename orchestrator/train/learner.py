@@ -13,12 +13,13 @@ from orchestrator.models.determinism import naming_nondeterminism
 from orchestrator.models.device import make_deterministic, resolve_dtype, seed_micro_batch
 from orchestrator.models.family import ModelInfo
 from orchestrator.models.features import GIB, FeatureCache
-from orchestrator.models.forward import encode_images, predict_correct, summed_loss
-from orchestrator.models.fusing import Words, add_fusion, fuse_images
-from orchestrator.models.layout import Layout, lay_out
+from orchestrator.models.forward import predict_correct, summed_loss
+from orchestrator.models.fusing import add_fusion
+from orchestrator.models.layout import Layout, Words
 from orchestrator.models.loading import load_base, outline_base
 from orchestrator.models.lora import add_lora, recompute_activations, set_training
 from orchestrator.models.processor import read_model_info
+from orchestrator.models.row import make_row
 from orchestrator.models.sharding import LOADER, shard_base
 from orchestrator.models.unfreezing import unfreeze
 from orchestrator.train.contracts import Score
@@ -103,20 +104,11 @@ class VisionLanguageLearner:
 
     def _row(self, batch: MicroBatch) -> tuple[Layout, ModelOutput | None]:
         """The row that the language model reads, and what stands in it for its images."""
-        coder = self.info.images
         words = Words(
             ids_L=batch.ids_L,
             labels_L=batch.labels_L,
             lengths_S=batch.lengths_S,
             images_S=batch.images_S,
         )
-        encoded = encode_images(
-            self.model, batch.patches_PD, batch.grids_I3, coder, cache=self.cache
-        )
-        images, grids_I2 = fuse_images(
-            self.model, words, encoded, batch.grids_I3[:, 1:] // coder.merge
-        )
-        row = lay_out(
-            batch.ids_L, batch.labels_L, batch.lengths_S, batch.images_S, grids_I2, self.info
-        )
-        return row.to(self.device), images
+        patches_PD, grids_I3 = batch.patches_PD, batch.grids_I3
+        return make_row(self.model, self.info, words, patches_PD, grids_I3, self.cache)

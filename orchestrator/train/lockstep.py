@@ -17,7 +17,7 @@ from orchestrator.models.forward import (
     summed_loss,
 )
 from orchestrator.models.fusing import embed_nothing
-from orchestrator.models.layout import Layout, count_label_tokens, lay_out
+from orchestrator.models.layout import Layout, Words, count_label_tokens, lay_out
 from orchestrator.models.lora import set_training, trained_tensors
 from orchestrator.train.contracts import Score
 from orchestrator.train.halving import naming_shortage
@@ -72,14 +72,14 @@ class LockstepLearner:
 
     def _nothing(self) -> Layout:
         """The shortest row that goes through the whole model, forwards and backwards."""
-        return lay_out(
-            np.zeros(2, np.int32),
-            np.array([False, True]),
-            np.array([2]),
-            np.array([0]),
-            np.zeros((0, 2), np.int32),
-            self.learner.info,
-        ).to(self.learner.device)
+        words = Words(
+            ids_L=np.zeros(2, np.int32),
+            labels_L=np.array([False, True]),
+            lengths_S=np.array([2]),
+            images_S=np.array([0]),
+        )
+        row = lay_out(words, np.zeros((0, 2), np.int32), self.learner.info)
+        return row.to(self.learner.device)
 
 
 def _predicts(batch: MicroBatch) -> bool:

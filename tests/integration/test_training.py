@@ -22,8 +22,6 @@ from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.data.render import render
 from orchestrator.errors import ConfigError, JobError
 from orchestrator.models.export import quiet_peft
-from orchestrator.models.forward import encode_images
-from orchestrator.models.layout import lay_out
 from orchestrator.plan.steps import Address
 from orchestrator.storage import Store
 from orchestrator.train.background import STATE
@@ -98,15 +96,7 @@ def test_the_exported_adapter_gives_stock_peft_the_logits_that_training_saw(
     run_job(finished_job)
     assert "adapter_model.safetensors" in export_run(finished_job, tmp_path / "a", merged=False)
     batch, learner = first_batch(finished_job)
-    layout = lay_out(
-        batch.ids_L,
-        batch.labels_L,
-        batch.lengths_S,
-        batch.images_S,
-        batch.grids_I3[:, 1:] // learner.info.images.merge,
-        learner.info,
-    )
-    images = encode_images(learner.model, batch.patches_PD, batch.grids_I3, learner.info.images)
+    layout, images = learner._row(batch)
     with torch.no_grad():
         ours = learner.model.get_base_model()(
             input_ids=layout.input_ids,

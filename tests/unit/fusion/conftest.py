@@ -1,11 +1,10 @@
 """A conversation of several blocks with images of several sizes, and fusions for it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from torch import Tensor
 
@@ -17,14 +16,6 @@ WIDTH = 24
 SHAPE = FusionShape(width=WIDTH, budget=None, narrow=16, grid=2, heads=2)
 TIGHT = replace(SHAPE, budget=20)
 GRIDS = ((3, 4), (4, 3), (2, 5), (4, 4), (3, 3))
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make_sample(

@@ -1,6 +1,6 @@
 """Tiny models of every family, and a micro-batch of three samples with 0, 1 and 3 images."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from orchestrator.config.fusion import FusionConfig
 from orchestrator.config.images import ImageBudget
 from orchestrator.config.lora import LoraConfig
 from orchestrator.demo.tiny_model import write_tiny_model
 from orchestrator.models.family import FAMILIES, ModelInfo
 from orchestrator.models.forward import LossSum, encode_images, summed_loss
-from orchestrator.models.fusing import Words, fuse_images
-from orchestrator.models.layout import Ints, Layout, lay_out
+from orchestrator.models.fusing import add_fusion, fuse_images
+from orchestrator.models.layout import Ints, Layout, Words, lay_out
 from orchestrator.models.loading import load_base
 from orchestrator.models.lora import add_lora, trained_tensors
 from orchestrator.models.processor import read_model_info
@@ -22,6 +23,19 @@ from orchestrator.models.qwen import Pixels
 
 BUDGET = ImageBudget(min_pixels=3136, max_pixels=28_000)
 PICTURES = ((60, 80), (100, 50), (70, 70), (90, 140))
+
+
+SMALL = FusionConfig(budget=8, narrow=16, grid=2, heads=2, layers=1)
+
+
+def stirred(model: Any) -> Any:
+    """With a fusion as if it had been trained: no gate and no weight is at its start."""
+    add_fusion(model, SMALL, seed=0)
+    generator = torch.Generator().manual_seed(5)
+    for name, parameter in trained_tensors(model).items():
+        if ".image_fusion." in name:
+            parameter.data += torch.randn(parameter.shape, generator=generator) * 0.3
+    return model
 
 
 @dataclass(frozen=True)
@@ -73,14 +87,7 @@ class Rendered:
         )
 
     def lay_out(self, grids_I2: Ints | None = None) -> Layout:
-        return lay_out(
-            self.ids_L,
-            self.labels_L,
-            self.lengths_S,
-            self.images_S,
-            self.grids_I2 if grids_I2 is None else grids_I2,
-            self.info,
-        )
+        return lay_out(self.words, self.grids_I2 if grids_I2 is None else grids_I2, self.info)
 
     def loss(self, model: Any, chunk_patches: int = 8192, cache: Any = None) -> LossSum:
         coder = self.info.images
@@ -105,14 +112,6 @@ def _render(info: ModelInfo) -> Rendered:
         np.array([0, 1, 3]),
         tuple(rng.integers(0, 256, (*size, 3), np.uint8) for size in sizes),
     )
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session", params=list(FAMILIES))

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator.config.fusion import FusionConfig
 from orchestrator.fusion.blocks import cut_at_answers
 from orchestrator.fusion.saving import FILE, load_fusion
 from orchestrator.models.export import save_adapter
@@ -22,9 +21,9 @@ from orchestrator.models.fusing import (
     untuned,
 )
 from orchestrator.models.lora import trained_tensors
+from tests.unit.models.conftest import SMALL, stirred
 
 Adapt = Callable[..., Any]
-SMALL = FusionConfig(budget=8, narrow=16, grid=2, heads=2, layers=1)
 ROOMY = SMALL.model_copy(update={"budget": 1000})
 POOLING = SMALL.model_copy(update={"latents": False})
 
@@ -32,14 +31,6 @@ POOLING = SMALL.model_copy(update={"latents": False})
 def fused(model: Any, batch: Any) -> tuple[Any, Any]:
     images = encode_images(model, batch.patches_PD, batch.grids_I3, batch.info.images)
     return fuse_images(model, batch.words, images, batch.grids_I2)
-
-
-def stir(model: Any, seed: int = 5) -> None:
-    """As if it had been trained: no gate and no weight is at its start."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in trained_tensors(model).items():
-        if ".image_fusion." in name:
-            parameter.data += torch.randn(parameter.shape, generator=generator) * 0.3
 
 
 def test_while_images_fit_a_new_fusion_changes_not_a_bit(adapt: Adapt, batch: Any) -> None:
@@ -65,9 +56,7 @@ def test_above_the_budget_a_new_fusion_is_the_model_on_pooled_tokens(
 def test_no_conversation_has_more_image_tokens_than_the_budget(
     adapt: Adapt, batch: Any
 ) -> None:
-    model = adapt()
-    add_fusion(model, SMALL, seed=0)
-    stir(model)
+    model = stirred(adapt())
     images, grids_I2 = fused(model, batch)
     assert [len(tokens) for tokens in images.pooler_output] == grids_I2.prod(axis=1).tolist()
     # One image alone; three images, of which an answer parts the last from the first two.
@@ -82,9 +71,7 @@ def test_no_conversation_has_more_image_tokens_than_the_budget(
 
 
 def test_a_sample_is_fused_alike_alone_and_among_others(adapt: Adapt, batch: Any) -> None:
-    model = adapt()
-    add_fusion(model, SMALL, seed=0)
-    stir(model)
+    model = stirred(adapt())
     images, _ = fused(model, batch)
     alone = [fused(model, batch.sample(number))[0] for number in (1, 2)]
     expected = [tokens for each in alone for tokens in each.pooler_output]
@@ -97,9 +84,7 @@ def test_another_answer_leaves_every_feature_as_it_was(
     adapt: Adapt, batch: Any, place: int
 ) -> None:
     assert batch.labels_L[place]
-    model = adapt()
-    add_fusion(model, SMALL, seed=0)
-    stir(model)
+    model = stirred(adapt())
     before, _ = fused(model, batch)
     ids_L = batch.ids_L.copy()
     ids_L[place] += 1
@@ -111,9 +96,7 @@ def test_another_answer_leaves_every_feature_as_it_was(
 def test_another_later_question_and_image_leave_what_an_earlier_answer_sees(
     adapt: Adapt, batch: Any
 ) -> None:
-    model = adapt()
-    add_fusion(model, SMALL, seed=0)
-    stir(model)
+    model = stirred(adapt())
     before, grids_I2 = fused(model, batch)
     ids_L = batch.ids_L.copy()
     ids_L[16] += 1
@@ -126,9 +109,7 @@ def test_another_later_question_and_image_leave_what_an_earlier_answer_sees(
 
 
 def test_its_parameters_are_trained_beside_the_adapter(adapt: Adapt, batch: Any) -> None:
-    model = adapt()
-    add_fusion(model, SMALL, seed=0)
-    stir(model)
+    model = stirred(adapt())
     batch.loss(model).loss.backward()
     learned = {n: p for n, p in trained_tensors(model).items() if ".image_fusion." in n}
     assert learned
@@ -136,13 +117,11 @@ def test_its_parameters_are_trained_beside_the_adapter(adapt: Adapt, batch: Any)
 
 
 def test_untuned_is_the_base_under_the_same_budget(adapt: Adapt, batch: Any) -> None:
-    model = adapt()
-    add_fusion(model, SMALL, seed=0)
+    model = stirred(adapt())
     pooling = adapt()
     add_fusion(pooling, POOLING, seed=0)
     with pooling.disable_adapter():
         expected = batch.loss(pooling).loss
-    stir(model)
     tuned = batch.loss(model).loss
     with untuned(model):
         assert torch.equal(batch.loss(model).loss, expected)
@@ -152,9 +131,7 @@ def test_untuned_is_the_base_under_the_same_budget(adapt: Adapt, batch: Any) -> 
 def test_it_lies_beside_an_adapter_that_knows_nothing_of_it(
     adapt: Adapt, batch: Any, tmp_path: Path
 ) -> None:
-    model = adapt(dtype=torch.float32)
-    add_fusion(model, SMALL, seed=0)
-    stir(model)
+    model = stirred(adapt(dtype=torch.float32))
     save_adapter(model, tmp_path)
     assert (tmp_path / FILE).exists()
     again = adapt(dtype=torch.float32)
@@ -175,9 +152,7 @@ def test_a_micro_batch_without_images_passes_as_it_is(adapt: Adapt, batch: Any) 
 
 
 def test_a_fusion_is_computed_again_to_the_bit(adapt: Adapt, batch: Any) -> None:
-    model = adapt(dtype=torch.float32)
-    add_fusion(model, SMALL, seed=0)
-    stir(model)
+    model = stirred(adapt(dtype=torch.float32))
     gradients = []
     for _ in range(2):
         images = encode_images(model, batch.patches_PD, batch.grids_I3, batch.info.images)

@@ -1,5 +1,6 @@
 """The row that a micro-batch becomes."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
-from orchestrator.models.layout import count_label_tokens, lay_out
+from orchestrator.models.layout import Words, count_label_tokens, lay_out
 
 
 def test_positions_are_those_of_the_model_for_every_sample_alone(
@@ -41,9 +42,8 @@ def test_labels_are_counted_alike_from_arrays_and_row(batch: Any) -> None:
 
 def test_nothing_predicts_the_first_token_of_a_sample(batch: Any) -> None:
     everything = np.asarray(batch.ids_L >= 0)
-    layout = lay_out(
-        batch.ids_L, everything, batch.lengths_S, batch.images_S, batch.grids_I2, batch.info
-    )
+    words = replace(batch.words, labels_L=everything)
+    layout = lay_out(words, batch.grids_I2, batch.info)
     firsts = np.cumsum(layout.lengths_S) - layout.lengths_S
     assert not set(layout.predicting_T.tolist()) & set((firsts - 1).tolist())
     assert layout.label_tokens == count_label_tokens(everything, batch.lengths_S)
@@ -58,7 +58,8 @@ def test_an_image_takes_as_many_places_as_it_has_tokens(batch: Any) -> None:
 
 def test_a_micro_batch_of_bad_samples_only_is_an_empty_row(batch: Any) -> None:
     none = np.zeros(0, np.int32)
-    empty = lay_out(none, none.astype(np.bool_), none, none, none.reshape(0, 2), batch.info)
+    words = Words(ids_L=none, labels_L=none.astype(np.bool_), lengths_S=none, images_S=none)
+    empty = lay_out(words, none.reshape(0, 2), batch.info)
     assert empty.input_ids.shape == (1, 0)
     assert (empty.label_tokens, empty.lengths_S) == (0, ())
 
@@ -66,6 +67,4 @@ def test_a_micro_batch_of_bad_samples_only_is_an_empty_row(batch: Any) -> None:
 def test_an_image_given_to_the_wrong_sample_is_noticed(batch: Any) -> None:
     swapped = batch.images_S[::-1].copy()
     with pytest.raises(AssertionError, match="slots"):
-        lay_out(
-            batch.ids_L, batch.labels_L, batch.lengths_S, swapped, batch.grids_I2, batch.info
-        )
+        lay_out(replace(batch.words, images_S=swapped), batch.grids_I2, batch.info)

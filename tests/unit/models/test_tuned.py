@@ -11,13 +11,11 @@ import torch
 from orchestrator.config.fusion import FusionConfig
 from orchestrator.models.export import save_adapter
 from orchestrator.models.forward import encode_images
-from orchestrator.models.fusing import add_fusion, fuse_images, fusion_of
-from orchestrator.models.lora import trained_tensors
+from orchestrator.models.fusing import fuse_images, fusion_of
 from orchestrator.models.tuned import answer, load_tuned
-from tests.unit.models.conftest import Rendered
+from tests.unit.models.conftest import SMALL, Rendered, stirred
 
 Adapt = Callable[..., Any]
-SMALL = FusionConfig(budget=8, narrow=16, grid=2, heads=2, layers=1)
 
 
 @pytest.fixture(params=[None, SMALL], ids=["plain", "fused"])
@@ -26,11 +24,7 @@ def tuned(
 ) -> tuple[Any, FusionConfig | None]:
     model = adapt(dtype=torch.float32)
     if request.param:
-        add_fusion(model, request.param, seed=0)
-        for name, parameter in trained_tensors(model).items():
-            if ".image_fusion." in name:
-                generator = torch.Generator().manual_seed(len(name))
-                parameter.data += torch.randn(parameter.shape, generator=generator) * 0.3
+        model = stirred(model)
     save_adapter(model, tmp_path)
     cpu = torch.device("cpu")
     return load_tuned(model_path, tmp_path, cpu, torch.float32), request.param
