@@ -14,13 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
+from orchestrator.charts import INK, QUIET, set_up
 from orchestrator.simulate.outcome import Outcome
 from orchestrator.simulate.run import Simulation
 from orchestrator.simulate.traces import node_counts
 
-_INK: Final = "#1f2933"
-_QUIET: Final = "#7b8794"
-_GRID: Final = "#e4e7eb"
 _OFFERED: Final = "#cbd2d9"
 _COLORS: Final = ("#2f6db5", "#d9822b", "#c9372c")
 """Of the strategies, in their order."""
@@ -49,31 +47,22 @@ def plot_simulations(simulations: Sequence[Simulation], path: Path, title: str) 
     for column, simulation in enumerate(simulations):
         nodes, goodput, cost = panels[:, column]
         for axes in (nodes, goodput, cost):
-            _set_up(axes)
+            set_up(axes)
         _draw_nodes(nodes, simulation)
         _draw_goodput(goodput, simulation)
         _draw_cost(cost, simulation, is_first=column == 0)
-    panels[0, 0].set_ylabel("nodes", color=_INK)
-    panels[1, 0].set_ylabel("goodput", color=_INK)
+    panels[0, 0].set_ylabel("nodes", color=INK)
+    panels[1, 0].set_ylabel("goodput", color=INK)
     _draw_words(figure, panels[1, 0], panels[0, 0], title)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
-
-
-def _set_up(axes: Axes) -> None:
-    axes.grid(color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_QUIET, labelcolor=_INK, length=0)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_QUIET)
 
 
 def _draw_nodes(axes: Axes, simulation: Simulation) -> None:
     trace = simulation.trace
     axes.set_title(
         f"{trace.name}: {simulation.mean_nodes:,.0f} nodes on average",
-        color=_INK, fontsize=11, loc="left",
+        color=INK, fontsize=11, loc="left",
     )  # fmt: skip
     counts = node_counts(trace)
     hours = [at_s / 3600 for at_s, _ in counts]
@@ -85,7 +74,7 @@ def _draw_nodes(axes: Axes, simulation: Simulation) -> None:
     axes.step(
         [point.at_s / 3600 for point in points],
         [point.world_size for point in points],
-        where="post", color=_INK, linewidth=0.9, label="workers that train, elastic",
+        where="post", color=INK, linewidth=0.9, label="workers that train, elastic",
     )  # fmt: skip
     axes.set_ylim(0, max(nodes) * 1.08 + 1)
     axes.set_xlim(0, trace.end_s / 3600)
@@ -103,7 +92,7 @@ def _draw_goodput(axes: Axes, simulation: Simulation) -> None:
     axes.set_ylim(0, 1.05)
     axes.set_xlim(0, end_s / 3600)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_xlabel("hours", color=_INK)
+    axes.set_xlabel("hours", color=INK)
 
 
 def _useful_shares(outcome: Outcome, edges_s: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -116,7 +105,7 @@ def _useful_shares(outcome: Outcome, edges_s: NDArray[np.float64]) -> NDArray[np
 
 def _draw_cost(axes: Axes, simulation: Simulation, *, is_first: bool) -> None:
     on_demand = simulation.on_demand_per_1000
-    bars = [("on-demand", on_demand, _QUIET)] + [
+    bars = [("on-demand", on_demand, QUIET)] + [
         (ranked.outcome.strategy, ranked.cost_per_1000, color)
         for ranked, color in zip(simulation.ranked, _COLORS, strict=False)
     ]
@@ -124,18 +113,18 @@ def _draw_cost(axes: Axes, simulation: Simulation, *, is_first: bool) -> None:
         length = _LONGEST * on_demand if cost is None else min(cost, _LONGEST * on_demand)
         axes.barh(place, length, color=color, height=0.62, alpha=0.25 if cost is None else 1)
         words = "not one step" if cost is None else f"{cost:,.0f}" + " →" * (length < cost)
-        axes.text(length + 0.03 * on_demand, place, words, va="center", fontsize=9, color=_INK)
+        axes.text(length + 0.03 * on_demand, place, words, va="center", fontsize=9, color=INK)
     axes.set_yticks(range(len(bars)), [name for name, _, _ in bars] if is_first else [])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_xlim(0, (_LONGEST + 0.45) * on_demand)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
-    axes.set_title("cost of a thousand steps", color=_INK, fontsize=10, loc="left")
+    axes.set_title("cost of a thousand steps", color=INK, fontsize=10, loc="left")
 
 
 def _draw_words(figure: Figure, lines: Axes, area: Axes, title: str) -> None:
     left = area.get_position().x0
-    figure.text(left, 0.95, title, fontsize=15, weight="bold", color=_INK, parse_math=False)
+    figure.text(left, 0.95, title, fontsize=15, weight="bold", color=INK, parse_math=False)
     handles, labels = [], []
     for axes in (area, lines):
         more_handles, more_labels = axes.get_legend_handles_labels()
@@ -144,5 +133,5 @@ def _draw_words(figure: Figure, lines: Axes, area: Axes, title: str) -> None:
     figure.legend(
         handles, labels, loc="upper left", bbox_to_anchor=(left - 0.008, 0.935),
         ncols=3 if figure.get_figwidth() < 10 else len(handles),
-        frameon=False, fontsize=9, labelcolor=_INK, columnspacing=1.6, handlelength=1.8,
+        frameon=False, fontsize=9, labelcolor=INK, columnspacing=1.6, handlelength=1.8,
     )  # fmt: skip

@@ -14,14 +14,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from orchestrator.charts import INK, QUIET, set_up
 from orchestrator.tracking.events import Event, number
 from orchestrator.tracking.summary import RunFigures, beginning, summarise
 
 Points: TypeAlias = tuple[list[float], list[float]]
 
-_INK: Final = "#1f2933"
-_QUIET: Final = "#7b8794"
-_GRID: Final = "#e4e7eb"
 _LOSS: Final = "#2f6db5"
 _WORLD: Final = "#5b8c5a"
 _MAX_PLAIN_STEPS: Final = 80
@@ -78,17 +76,12 @@ def plot_run(events: Sequence[Event], path: Path, title: str) -> None:
 
 
 def _set_up(axes: Axes) -> None:
-    axes.grid(color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_QUIET, labelcolor=_INK, length=0)
+    set_up(axes)
     axes.tick_params(axis="x", pad=8)  # else the corner's two zeros touch
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_QUIET)
 
 
 def _draw_loss(axes: Axes, events: Sequence[Event], origin_s: float) -> None:
-    axes.set_ylabel("loss", color=_INK)
+    axes.set_ylabel("loss", color=INK)
     minutes, losses = _curve(events, ("step",), "loss", origin_s)
     if not minutes:
         return
@@ -109,7 +102,7 @@ def _draw_loss(axes: Axes, events: Sequence[Event], origin_s: float) -> None:
             saved,
             [0.0] * len(saved),
             "^",
-            color=_QUIET,
+            color=QUIET,
             markersize=5,
             clip_on=False,
             transform=foot,
@@ -118,8 +111,8 @@ def _draw_loss(axes: Axes, events: Sequence[Event], origin_s: float) -> None:
 
 
 def _draw_world_size(axes: Axes, events: Sequence[Event], origin_s: float) -> None:
-    axes.set_ylabel("world size", color=_INK)
-    axes.set_xlabel("minutes", color=_INK)
+    axes.set_ylabel("world size", color=INK)
+    axes.set_xlabel("minutes", color=INK)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     minutes, sizes = _curve(events, ("quorum", "step"), "world_size", origin_s)
     axes.fill_between(minutes, sizes, step="post", color=_WORLD, alpha=0.2, linewidth=0)
@@ -146,8 +139,8 @@ def _draw_marks(panels: Iterable[Axes], events: Sequence[Event], origin_s: float
 
 def _draw_words(figure: Figure, axes: Axes, title: str, figures: RunFigures) -> None:
     left = axes.get_position().x0
-    figure.text(left, 0.945, title, fontsize=15, weight="bold", color=_INK, parse_math=False)
-    figure.text(left, 0.9, _in_a_line(figures), fontsize=10, color=_QUIET, parse_math=False)
+    figure.text(left, 0.945, title, fontsize=15, weight="bold", color=INK, parse_math=False)
+    figure.text(left, 0.9, _in_a_line(figures), fontsize=10, color=QUIET, parse_math=False)
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(
@@ -158,7 +151,7 @@ def _draw_words(figure: Figure, axes: Axes, title: str, figures: RunFigures) -> 
             ncols=len(handles),
             frameon=False,
             fontsize=9,
-            labelcolor=_INK,
+            labelcolor=INK,
             columnspacing=1.6,
             handlelength=1.8,
         )
@@ -169,7 +162,7 @@ def _draw_words(figure: Figure, axes: Axes, title: str, figures: RunFigures) -> 
             "no step was finished",
             transform=axes.transAxes,
             ha="center",
-            color=_QUIET,
+            color=QUIET,
         )
 
 

@@ -8,14 +8,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 
+from orchestrator.charts import INK, QUIET, set_up
 from tests.bench.fusion.analysis import Trainings
 from tests.bench.fusion.measure import TEST_IMAGES, sizes_of
 from tests.bench.fusion.tasks import TASKS
 from tests.bench.fusion.train import MOST_IMAGES
 
-_INK: Final = "#1f2933"
-_QUIET: Final = "#7b8794"
-_GRID: Final = "#e4e7eb"
 _LINES: Final = {
     "full": ("#1f2933", "-", 1.6, "full concatenation (16 tokens an image)"),
     "fusion": ("#c9372c", "-", 2.6, "fusion"),
@@ -43,22 +41,22 @@ def plot_results(results: list[dict[str, Any]], path: Path) -> None:
         _draw(panel, trainings, task)
     panels[-1].axis("off")
     handles, names = panels[0].get_legend_handles_labels()
-    panels[-1].legend(handles, names, loc="center", frameon=False, fontsize=11, labelcolor=_INK)
+    panels[-1].legend(handles, names, loc="center", frameon=False, fontsize=11, labelcolor=INK)
     figure.text(
         0.06, 0.945, "Right answers by number of images",
-        color=_INK, fontsize=15, weight="bold",
+        color=INK, fontsize=15, weight="bold",
     )  # fmt: skip
     figure.text(
         0.985, 0.945, "all but the black line: 32 tokens for all images together; "
         "trained on 2 to 8 images (grey)",
-        color=_QUIET, fontsize=10, ha="right",
+        color=QUIET, fontsize=10, ha="right",
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 
 
 def _set_up(axes: Axes, task: str) -> None:
-    axes.set_title(task, color=_INK, fontsize=12, loc="left")
+    axes.set_title(task, color=INK, fontsize=12, loc="left")
     axes.set_xscale("log", base=2)
     axes.set_xticks(TEST_IMAGES, [str(images) for images in TEST_IMAGES])
     axes.xaxis.set_minor_locator(NullLocator())
@@ -66,12 +64,7 @@ def _set_up(axes: Axes, task: str) -> None:
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.axvspan(1.8, MOST_IMAGES, color="#f5f7fa", zorder=0)
-    axes.grid(color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_QUIET, labelcolor=_INK, length=0)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_QUIET)
+    set_up(axes)
 
 
 def _draw(axes: Axes, trainings: Trainings, task: str) -> None:
