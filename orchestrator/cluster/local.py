@@ -33,9 +33,9 @@ class LocalCluster:
         """Where to connect to."""
         return str(self.cluster.address)
 
-    def add_node(self, cpus: int, resources: dict[str, float]) -> None:
+    def add_node(self, cpus: int, resources: dict[str, float], *, gpus: int = 0) -> None:
         """Start another node."""
-        self.cluster.add_node(num_cpus=cpus, resources=resources)
+        self.cluster.add_node(num_cpus=cpus, num_gpus=gpus, resources=resources)
 
     def renew(self, nodes: int, *, cpus: int, resources: dict[str, float]) -> None:
         """Have so many nodes that nothing has happened to: those there are, or new ones."""
@@ -65,6 +65,7 @@ def start_cluster(
     nodes: int,
     *,
     cpus: int = 2,
+    gpus: int = 0,
     resources: dict[str, float] | None = None,
     health_check: dict[str, int] | None = None,
 ) -> Iterator[LocalCluster]:
@@ -73,6 +74,7 @@ def start_cluster(
     Args:
         nodes: Nodes beside the head.
         cpus: CPUs that each of them offers, whatever this machine has.
+        gpus: GPUs that each of them offers. All begin at this machine's first, and share it.
         resources: What else each of them offers.
         health_check: How the head tells that a node is dead; None: ``FAST_HEALTH_CHECK``.
     """
@@ -83,7 +85,7 @@ def start_cluster(
     local = LocalCluster(cluster)
     try:
         for _ in range(nodes):
-            local.add_node(cpus, resources or {})
+            local.add_node(cpus, resources or {}, gpus=gpus)
         yield local
     finally:
         cluster.shutdown()

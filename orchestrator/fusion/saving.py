@@ -59,7 +59,10 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_KEY, "")
-            return text, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # Copied to where torch would put them: from other places in memory, products come
+            # out with other last bits on some processors.
+            names = file.keys()
+            return text, {name: file.get_tensor(name).clone() for name in names}
     except FileNotFoundError as error:
         raise ModelError("no such file", str(path), _FIX) from error
     except (OSError, SafetensorError) as error:

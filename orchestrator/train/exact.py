@@ -23,7 +23,7 @@ from torch import Tensor
 from orchestrator.errors import NonFiniteError
 from orchestrator.train.grid import NUM_BUCKETS, Grid, bucket_of
 from orchestrator.train.mean import MeanGradients, clip
-from orchestrator.train.pieces import zeros
+from orchestrator.train.pieces import landing, zeros
 from orchestrator.train.units import (
     LOSS_EXPONENT,
     Gradients,
@@ -255,7 +255,7 @@ class GradientSum:
             self._is_lent = True
             payload = self._buffer
         else:
-            payload = zeros(sum(self._sections), torch.device("cpu"))
+            payload = landing(sum(self._sections), self._device)
             payload[:num_units].copy_(self._buffer[:num_units])
         payload[num_units:].copy_(tail)
         return payload
@@ -272,8 +272,12 @@ class GradientSum:
             self._counts[count] += int(counts_C[count])
 
     def reduced(self, payload: Tensor) -> "ReducedSum":
-        """Read a reduced payload. Its units stay where they are."""
+        """Read a reduced payload, its units on the device of what is trained.
+
+        On a CPU they stay where they are.
+        """
         units_E, histogram, times_K, counts_C = torch.split(payload, self._sections)
+        units_E = units_E.to(self._device)
         return ReducedSum(
             units_T=list(torch.split(units_E, self._sizes)),
             shapes_T=self._shapes,
@@ -321,7 +325,7 @@ class ReducedSum:
         )
 
     def per_token(self) -> MeanGradients:
-        """Gradient of the mean loss, one a trained tensor, on the CPU.
+        """Gradient of the mean loss, one a trained tensor, on its device.
 
         Divided once, by the label tokens of the whole step.
         """

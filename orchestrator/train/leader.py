@@ -70,7 +70,7 @@ class Leader:
         flat_E = torch.cat([gradients_T.cast(t, torch.float32).reshape(-1) for t in numbers])
         self._orders.give(
             "apply",
-            flat_E.numpy().tobytes(),
+            flat_E.cpu().numpy().tobytes(),
             progress=self._replica.progress.encode(),
             learning_rate=learning_rate,
             exponents=grid.exponents_T,

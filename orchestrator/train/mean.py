@@ -9,12 +9,13 @@ Letters: T trained tensors.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import overload
 
 import torch
 from torch import Tensor
 
-from orchestrator.train.pieces import PIECE
+from orchestrator.train.pieces import piece_on
 
 NORM_PIECE = 1 << 20
 """Entries whose squares are added at once. Part of the arithmetic: the norm's last bits, and
@@ -56,8 +57,9 @@ class MeanGradients(Sequence[Tensor]):
         """One tensor's gradient, computed in float64 and rounded once to ``dtype``."""
         units = self.units_T[number]
         result = torch.empty(self.shapes_T[number], dtype=dtype, device=units.device)
-        places = torch.split(result.view(-1), PIECE)
-        for place, values in zip(places, self._values(number, PIECE), strict=True):
+        size = piece_on(units.device)
+        places = torch.split(result.view(-1), size)
+        for place, values in zip(places, self._values(number, size), strict=True):
             if self.factor is not None:
                 values.mul_(self.factor)
             place.copy_(values)
@@ -68,20 +70,28 @@ class MeanGradients(Sequence[Tensor]):
 
         In float64 over exact sums, in an order that is always the same: equal on all ranks.
         """
-        return math.sqrt(
-            sum(
-                # A tensor's own sum first, so that small tensors are one number each.
-                sum(float(values.square_().sum()) for values in self._values(n, NORM_PIECE))
-                for n in range(len(self))
-            )
-        )
+        sums_T = [
+            [values.square_().sum() for values in self._values(number, NORM_PIECE)]
+            for number in range(len(self))
+        ]
+        # All at once: on a GPU each number that is read waits for the device.
+        every = [each for sums in sums_T for each in sums]
+        numbers = iter(torch.stack(every).tolist() if every else ())
+        # A tensor's own sum first, so that small tensors are one number each.
+        return math.sqrt(sum(sum(next(numbers) for _ in sums) for sums in sums_T))
+
+    @cached_property
+    def _device_divisors_T(self) -> Tensor:
+        """On the device: a GPU multiplies by the reciprocal of what is not."""
+        device = self.units_T[0].device
+        return torch.tensor(self.divisors_T, dtype=torch.float64, device=device)
 
     def _values(self, number: int, size: int) -> Iterator[Tensor]:
         """Float64 values a piece at a time, each in the same memory as the one before."""
         units = self.units_T[number]
         scratch = torch.empty(min(size, len(units)), dtype=torch.float64, device=units.device)
         for piece in torch.split(units, size):
-            yield scratch[: len(piece)].copy_(piece).div_(self.divisors_T[number])
+            yield scratch[: len(piece)].copy_(piece).div_(self._device_divisors_T[number])
 
 
 def clip(gradients_T: MeanGradients, max_norm: float | None) -> float:

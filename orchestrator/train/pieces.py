@@ -16,6 +16,14 @@ PIECE = 1 << 18
 """Entries of a piece: 2 MiB of float64, what a core's own cache holds. Measured from 2^14 to
 2^21 on 20 M entries: smaller ones pay for calls, larger ones for memory."""
 
+GPU_PIECE = 1 << 22
+"""On a GPU, where a call costs more than a piece of ``PIECE`` entries."""
+
+
+def piece_on(device: torch.device) -> int:
+    """Entries of a piece on a device."""
+    return PIECE if device.type == "cpu" else GPU_PIECE
+
 
 def pieces(tensor: Tensor, size: int = PIECE) -> Iterator[Tensor]:
     """The entries of a tensor in row-major order, one-dimensional and ``size`` at a time.
@@ -55,10 +63,11 @@ def scratch(name: str, size: int, dtype: torch.dtype, device: torch.device) -> T
     New memory of this size would come from the system each time, a page fault after the other.
     Of this thread alone.
     """
-    assert size <= PIECE, f"{size} entries are no piece"
+    room = piece_on(device)
+    assert size <= room, f"{size} entries are no piece"
     kept, key = _of_thread.kept, (name, dtype, device)
     if key not in kept:
-        kept[key] = torch.empty(PIECE, dtype=dtype, device=device)
+        kept[key] = torch.empty(room, dtype=dtype, device=device)
     return kept[key][:size]
 
 
@@ -79,3 +88,14 @@ def zeros(size: int, device: torch.device) -> Tensor:
     if device.type == "cpu":
         return torch.from_numpy(np.zeros(size, np.int64))
     return torch.zeros(size, dtype=torch.int64, device=device)
+
+
+def landing(size: int, device: torch.device) -> Tensor:
+    """Int64 memory of the host, to be filled from a device and read by it again.
+
+    Pinned where the device is a GPU: copies take a tenth of the time. Torch keeps what is let
+    go for the next call, once nobody holds it any more.
+    """
+    if device.type == "cuda":
+        return torch.empty(size, dtype=torch.int64, pin_memory=True)
+    return zeros(size, torch.device("cpu"))

@@ -19,7 +19,7 @@ from orchestrator.errors import StorageError
 from orchestrator.train.exact import Grid
 from orchestrator.train.fingerprint import Pieces, cut, fingerprint
 from orchestrator.train.mean import MeanGradients
-from orchestrator.train.pieces import groups
+from orchestrator.train.pieces import groups, piece_on
 
 _FORMATS = {
     torch.float64: "F64",
@@ -113,7 +113,9 @@ class Replica:
         """
         assert len(gradients_T) == len(self.tensors), "a gradient each"
         with self._changing:
-            for group in groups([parameter.numel() for parameter in self.tensors.values()]):
+            trained = list(self.tensors.values())
+            sizes = [parameter.numel() for parameter in trained]
+            for group in groups(sizes, piece_on(trained[0].device)):
                 self._step(group, gradients_T, learning_rate)
             step, rounds = self.progress.step + 1, self.progress.round + 1
             self.progress = replace(self.progress, step=step, round=rounds, grid=grid)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from orchestrator.train.pieces import PIECE, groups, pieces, scratch
+from orchestrator.train.pieces import groups, piece_on, pieces, scratch
 
 Gradients = Sequence[Tensor | None]
 
@@ -40,7 +40,9 @@ def largest_entries(gradients_T: Gradients) -> list[float]:
         if gradient is not None and gradient.numel()
     }
     found = list(present.values())
-    parts = [_largest(found[group]) for group in groups([each.numel() for each in found])]
+    sizes = [each.numel() for each in found]
+    room = piece_on(found[0].device) if found else 0
+    parts = [_largest(found[group]) for group in groups(sizes, room)]
     largest_T = [0.0] * len(gradients_T)
     if parts:
         for number, largest in zip(present, torch.cat(parts).tolist(), strict=True):
@@ -97,7 +99,8 @@ def add_units(
         gradients_T: None where none arrived.
         exponents_T: None where nothing is to be added.
     """
-    for group in groups([len(units) for units in units_T]):
+    sizes = [len(units) for units in units_T]
+    for group in groups(sizes, piece_on(units_T[0].device)):
         found = [
             (units, gradient.detach(), exponent)
             for units, gradient, exponent in zip(
@@ -127,10 +130,12 @@ def _add_joined(
 
 def _add_alone(units: Tensor, gradient: Tensor, exponent: int) -> None:
     wide = _format(gradient.dtype, [exponent])
-    scale, room, done = 2.0**exponent, min(PIECE, len(units)), 0
+    scale, done = 2.0**exponent, 0
+    piece = piece_on(units.device)
+    room = min(piece, len(units))
     scaled = torch.empty(room, dtype=wide, device=units.device)
     whole = torch.empty(room, dtype=torch.int64, device=units.device)
-    for part in pieces(gradient):
+    for part in pieces(gradient, piece):
         size = len(part)
         values = scaled[:size]
         if part.dtype == wide:

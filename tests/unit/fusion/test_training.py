@@ -22,7 +22,7 @@ NEEDS_GPU = [
 def loss_of(fusion: Fusion, sample: Sample) -> Tensor:
     """Something that every feature has a say in."""
     parts = [
-        (f.double() * torch.arange(1, f.numel() + 1).view_as(f).sin()).sum()
+        (f.double() * torch.arange(1, f.numel() + 1, device=f.device).view_as(f).sin()).sum()
         for f in fusion(sample).features
     ]
     return torch.stack(parts).sum()

@@ -19,11 +19,14 @@ def units_of(gradient: Tensor, exponent: int) -> Tensor:
 
 
 def mean_of(micros: list[list[Tensor]], grid: Grid, tokens: int) -> list[Tensor]:
-    """Gradients of the mean loss, in float64, from those of each micro-batch."""
+    """Gradients of the mean loss, in float64, from those of each micro-batch; on the CPU.
+
+    A GPU would multiply by the reciprocal of ``tokens`` instead of dividing.
+    """
     sums = []
     for number, exponent in enumerate(grid.exponents_T):
         units = torch.stack([units_of(micro[number], exponent) for micro in micros]).sum(dim=0)
-        sums.append(units.double() * 2.0**-exponent / tokens)
+        sums.append(units.cpu().double() * 2.0**-exponent / tokens)
     return sums
 
 
