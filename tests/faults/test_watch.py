@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +94,15 @@ def client(cluster: LocalCluster) -> Any:
 
 @pytest.fixture
 def nodes(cluster: LocalCluster) -> Iterator[list[str]]:
-    """Three nodes with something on each, for as long as this holds the actors."""
+    """Three nodes with something on each, of this test alone."""
     assert cluster.address
     actors = [Busy.remote() for _ in range(3)]
-    yield ray.get([actor.node_id.remote() for actor in actors], timeout=120)
+    found = ray.get([actor.node_id.remote() for actor in actors], timeout=120)
+    yield found
+    # The next test's nodes are new ones: no place of theirs waits for an actor of this one's.
+    for node_id in found:
+        with suppress(FaultError):
+            cluster.kill_node(node_id)
     del actors
 
 
