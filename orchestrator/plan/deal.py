@@ -4,7 +4,6 @@ Letters: K micro-batches in the step.
 """
 
 import heapq
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,26 +41,3 @@ def deal_step(cost_K: Costs, *, world_size: int) -> list[list[int]]:
         hands[rank].append(int(micro))
         heapq.heappush(load_W, (load + float(cost_K[micro]), rank))
     return [sorted(hand) for hand in hands]
-
-
-def redeal(
-    cost_K: Costs, hands: Mapping[int, Sequence[int]], *, present: Sequence[int]
-) -> dict[int, list[int]]:
-    """Share out what the missing held, among those present, who keep their own.
-
-    Who is left of a step that failed has computed its own hand already.
-
-    Args:
-        cost_K: Estimated cost of each micro-batch, in any one unit.
-        hands: Micro-batch numbers by whoever held them.
-        present: Those of them that are left.
-
-    Returns:
-        Micro-batch numbers by those present, ascending; together they are those of ``hands``.
-    """
-    orphans = sorted(m for who, hand in hands.items() if who not in present for m in hand)
-    shares = deal_step(cost_K[orphans], world_size=len(present))
-    return {
-        who: sorted([*hands[who], *(orphans[place] for place in share)])
-        for who, share in zip(present, shares, strict=True)
-    }

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import PlanError
-from orchestrator.plan.deal import deal_step, redeal
+from orchestrator.plan.deal import deal_step
 from orchestrator.plan.pack import pack_samples
 
 lengths = st.lists(st.integers(1, 512), min_size=1, max_size=64)
@@ -72,18 +72,3 @@ def test_no_rank_carries_more_than_the_mean_and_one_micro_batch(
 def test_a_step_cannot_be_dealt_to_nobody() -> None:
     with pytest.raises(PlanError):
         deal_step(np.array([1.0]), world_size=0)
-
-
-@given(
-    st.lists(st.floats(0.1, 100), min_size=1, max_size=40),
-    st.integers(1, 8),
-    st.data(),
-)
-def test_those_left_keep_their_hands_and_share_what_the_missing_had(
-    costs: list[float], world_size: int, data: st.DataObject
-) -> None:
-    hands = dict(enumerate(deal_step(np.array(costs), world_size=world_size)))
-    left = data.draw(st.sets(st.sampled_from(sorted(hands)), min_size=1))
-    redealt = redeal(np.array(costs), hands, present=sorted(left))
-    assert sorted(chain.from_iterable(redealt.values())) == list(range(len(costs)))
-    assert all(set(hands[who]) <= set(redealt[who]) for who in left)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from orchestrator.errors import ConfigError
-from orchestrator.plan.deal import deal_step, redeal
+from orchestrator.plan.deal import deal_step
 from orchestrator.simulate.command import Wanted, simulate_all
 from orchestrator.simulate.measured import Measured, read_measured
 from orchestrator.simulate.newcomers import Rules
@@ -31,9 +31,9 @@ def test_a_step_takes_as_long_as_the_plan_deals_it() -> None:
     assert speed.round_s(7) == pytest.approx(
         0.02 + max(cost_K[h].sum() for h in hands.values())
     )
-    left = [rank for rank in range(7) if rank != 3]
-    anew = redeal(cost_K, hands, present=left)
-    more_s = max(cost_K[anew[rank]].sum() - cost_K[hands[rank]].sum() for rank in left)
+    orphans_K = cost_K[hands[3]]
+    shares = deal_step(orphans_K, world_size=6)
+    more_s = max(orphans_K[share].sum() for share in shares)
     assert speed.orphans_s(3, world_size=7) == pytest.approx(more_s)
 
 
