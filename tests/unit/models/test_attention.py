@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from orchestrator.models.attention import packed_attention
+from orchestrator.models import attention
+from orchestrator.models.attention import packed_attention, windowed_attention
 
 LENGTHS_S = (1, 7, 30, 3)
 
@@ -42,3 +43,39 @@ def test_a_row_without_the_lengths_of_its_samples_is_refused() -> None:
     heads = torch.zeros(1, 2, 3, 4)
     with pytest.raises(AssertionError, match="segment_lengths"):
         packed_attention(torch.nn.Identity(), heads, heads, heads, None, scaling=1.0)
+
+
+@pytest.mark.parametrize("lengths", [(6, 6, 6), (4, 2, 4, 1, 2), (5,)])
+def test_each_window_attends_by_itself_and_those_of_one_size_in_one_call(
+    lengths: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    heads = [
+        torch.randn(1, 2, sum(lengths), 8, generator=generator).requires_grad_()
+        for _ in range(3)
+    ]
+    alone = [
+        scaled_dot_product_attention(*window, scale=0.3)
+        for window in zip(*(torch.split(head, lengths, dim=2) for head in heads), strict=True)
+    ]
+    expected = torch.cat(alone, dim=2).transpose(1, 2)
+    calls = []
+
+    def counted(*tensors: torch.Tensor, scale: float) -> torch.Tensor:
+        calls.append(tensors)
+        return scaled_dot_product_attention(*tensors, scale=scale)
+
+    monkeypatch.setattr(attention, "scaled_dot_product_attention", counted)
+    borders = torch.tensor([0, *lengths]).cumsum(0)
+    found, _ = windowed_attention(
+        torch.nn.Identity(), *heads, None, cu_seq_lens_q=borders, scaling=0.3
+    )
+    assert torch.equal(found, expected)
+    assert len(calls) == len(set(lengths))
+    seen = torch.randn(found.shape, generator=generator)
+    for got, wanted in zip(
+        torch.autograd.grad((found * seen).sum(), heads),
+        torch.autograd.grad((expected * seen).sum(), heads),
+        strict=True,
+    ):
+        assert torch.equal(got, wanted)
