@@ -29,7 +29,7 @@ def fusion_bytes(shape: FusionShape, sketch: Sketch, recipe: Recipe) -> FusionBy
     told = sketch.text_tokens * shape.narrow * WIDE if shape.text else 0
     # Each block's latents as looked up, as mixed, and as each layer has seen them.
     kept = (own + pooled) * token + text + told + latents * (3 + shape.layers)
-    return FusionBytes(kept, _largest(sketch) * _token_passing(shape, recipe))
+    return FusionBytes(kept, _passing(shape, sketch, recipe))
 
 
 def fusion_weights(shape: FusionShape) -> int:
@@ -62,7 +62,11 @@ def _largest(sketch: Sketch) -> int:
     return -(-sketch.largest_patches * sketch.image_tokens // sketch.patches)
 
 
-def _token_passing(shape: FusionShape, recipe: Recipe) -> int:
-    """Of one token while its image is computed again and backwards."""
-    wide = shape.width * (6 * WIDE + 2 * recipe.itemsize)
-    return wide + shape.narrow * WIDE * 12
+def _passing(shape: FusionShape, sketch: Sketch, recipe: Recipe) -> int:
+    """One image computed again and backwards: as it is looked at, and as it is added to."""
+    wide, narrow = shape.width * WIDE, shape.narrow * WIDE
+    largest = _largest(sketch)
+    looking = largest * ((3 + recipe.is_narrow) * wide + 10 * narrow)
+    kept = largest if shape.budget is None else min(largest, shape.budget)
+    adding = kept * (8 * wide + 10 * narrow)
+    return max(looking, adding)

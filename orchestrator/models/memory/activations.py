@@ -12,7 +12,12 @@ from orchestrator.models.memory.recipe import WIDE, Recipe
 from orchestrator.models.memory.resident import trained_weights
 from orchestrator.models.memory.shape import ModelShape
 from orchestrator.models.memory.sketch import Sketch
-from orchestrator.models.memory.tower import learned_kept, passing
+from orchestrator.models.memory.tower import (
+    learned_backward,
+    learned_kept,
+    passing,
+    rounded,
+)
 
 _LOGIT = 12
 """Bytes of a logit with all that is computed from it: see ``models.label_loss``."""
@@ -84,6 +89,8 @@ class _Row:
     def activations(self) -> Activations:
         saved = self._rows() + self._kept_by_layers() + self._kept_by_images()
         gradients = trained_weights(self._shape, self._recipe) * WIDE
+        text = self._shape.text
+        adapter = text.adapter_weights(self._recipe.rank) * WIDE
         labels = self._sketch.label_tokens * self._width
         tokens = self._sketch.tokens
         backward = tokens * (self._layer.backward + self._once())
@@ -94,7 +101,10 @@ class _Row:
             entrance=self._rows() + self._entrance(),
             head=saved + self._in_hand() + tokens * self._width + 2 * labels + self._logits(),
             last_layer=saved + backward,
-            first_layer=rest + gradients + backward + tokens * self._layer.given,
+            first_layer=rest
+            + adapter * (text.layers - 1) // text.layers
+            + backward
+            + tokens * (self._layer.given - self._unlearned()),
             fusion_backward=rest + gradients + 2 * self._fused + self._fusion().passing,
             tower_backward=self._tower_backward() + rest + gradients,
         )
@@ -116,17 +126,26 @@ class _Row:
         else:
             each = layer.given
         last = self._shape.text.width * max(WIDE, self._base)
-        return self._sketch.tokens * (layers * each + last)
+        less = 0 if self._recipe.recompute else self._unlearned()
+        if less:
+            less += layer.given
+        return self._sketch.tokens * (layers * each + last - less)
+
+    def _unlearned(self) -> int:
+        """What a token of the first layer does without, where nothing before it trains."""
+        fusion = self._recipe.fusion
+        learns = self._recipe.learns_images or (fusion is not None and fusion.latents)
+        return 0 if learns else self._layer.unlearned
 
     def _kept_by_images(self) -> int:
         """What backward needs on this side of the language model."""
-        kept = self._fusion().kept
+        return self._fusion().kept + self._kept_by_tower()
+
+    def _kept_by_tower(self) -> int:
+        tower, patches = self._shape.tower, self._sketch.patches
         if self._recipe.unfreeze == "projector":
-            tower = self._shape.tower
-            kept += self._sketch.patches * tower.width * self._base * tower.projectors
-        elif self._recipe.unfreeze == "tower":
-            kept += self._sketch.patches * self._shape.tower.pixels * WIDE
-        return kept
+            return patches * tower.width * self._base * tower.projectors
+        return patches * tower.pixels * WIDE * (self._recipe.unfreeze == "tower")
 
     def _once(self) -> int:
         """What a layer keeps is there again while it is worked on, if it was not kept."""
@@ -152,15 +171,21 @@ class _Row:
         return self._sketch.largest_patches if alone else self._sketch.chunk_patches
 
     def _tower(self) -> int:
-        tower = self._shape.tower
-        return self._chunk() * passing(tower, self._recipe) + self._features
+        tower, recipe = self._shape.tower, self._recipe
+        # Pixels of the images before, where they are kept.
+        before = self._kept_by_tower()
+        if recipe.unfreeze == "tower":
+            before -= self._sketch.largest_patches * tower.pixels * WIDE
+        through = self._chunk() * passing(tower, recipe)
+        return through + self._features + before + rounded(tower, recipe)
 
     def _tower_backward(self) -> int:
         if self._recipe.unfreeze != "tower":
             return 0
-        tower, largest = self._shape.tower, self._sketch.largest_patches
-        again = largest * (learned_kept(tower, self._recipe) + passing(tower, self._recipe))
-        return again + self._features
+        tower, recipe = self._shape.tower, self._recipe
+        again = learned_kept(tower, recipe) + learned_backward(tower, recipe)
+        done = self._features + rounded(tower, recipe)
+        return self._sketch.largest_patches * again + done
 
     def _logits(self) -> int:
         words = self._shape.text.vocabulary

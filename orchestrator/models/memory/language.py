@@ -25,6 +25,8 @@ class LayerBytes:
     """What backward needs beside it."""
     backward: int
     """At most beside both, computing it again and going backwards."""
+    unlearned: int
+    """What the first layer does without, if nothing before it is trained."""
 
 
 def layer_bytes(text: TextShape, recipe: Recipe) -> LayerBytes:
@@ -37,7 +39,8 @@ def layer_bytes(text: TextShape, recipe: Recipe) -> LayerBytes:
     backward = max(
         _perceptron_backward(text, recipe), _attention_backward(text, recipe) - perceptron
     )
-    return LayerBytes(given, kept, backward)
+    unlearned = _norm_kept(text.width, recipe) + 3 * text.width * recipe.noise
+    return LayerBytes(given, kept, backward, unlearned)
 
 
 def adapted_kept(inputs: int, recipe: Recipe, *, is_kept: bool = False) -> int:
@@ -90,6 +93,10 @@ def _perceptron_backward(text: TextShape, recipe: Recipe) -> int:
     widened = inner * (base + WIDE * recipe.drops) * recipe.is_narrow
     plain = inner * WIDE * (recipe.drops and not recipe.is_narrow)
     again = widened + plain + 3 * wide * base
+    # While the layer before it is: its result beside the adapter's, and their sum. A CPU adds
+    # up nothing but equals.
+    copies = 2 + (recipe.is_narrow and not recipe.on_gpu)
+    summing = inner * WIDE * copies - down + 2 * wide * base
     # The last layer's adapter backwards: a gradient beside what it is the gradient of.
     adapter = inner * WIDE + wide * (base + WIDE * recipe.is_narrow)
     # The gate's product backwards: a gradient becomes two.
@@ -97,7 +104,7 @@ def _perceptron_backward(text: TextShape, recipe: Recipe) -> int:
     # One of the two layers before it, whose gradient is widened and scaled.
     up = inner * (2 * WIDE + 2 * base) if recipe.is_narrow else inner * 3 * WIDE
     up -= down + 2 * inner * base
-    return wide * base + max(again, adapter, gate, up)
+    return wide * base + max(again, summing, adapter, gate, up)
 
 
 def _attention_backward(text: TextShape, recipe: Recipe) -> int:

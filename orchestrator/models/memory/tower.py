@@ -8,17 +8,25 @@ _DOUBLE = 8
 
 def passing(tower: TowerShape, recipe: Recipe) -> int:
     """Most bytes of a patch while the tower runs without a graph."""
-    return max(_normalising(tower, recipe), _pixels(tower, recipe) + _block(tower, recipe))
+    blocks = max(_block(tower, recipe), _embedding(tower, recipe))
+    return max(_normalising(tower, recipe), _pixels(tower, recipe) + blocks)
 
 
 def _pixels(tower: TowerShape, recipe: Recipe) -> int:
-    """Bytes and numbers of a patch, which are held until the tower is through."""
-    return tower.pixels * WIDE + tower.pixel_bytes * recipe.on_gpu
+    """A patch as bytes, as numbers, and in the tower's format: held until it is through."""
+    copy = tower.pixels * recipe.itemsize * recipe.is_narrow
+    return tower.pixels * WIDE + copy + tower.pixel_bytes * recipe.on_gpu
 
 
 def _normalising(tower: TowerShape, recipe: Recipe) -> int:
     # Bytes become float64, scaled ones are another copy.
     return tower.pixel_bytes * (2 * _DOUBLE + recipe.on_gpu)
+
+
+def _embedding(tower: TowerShape, recipe: Recipe) -> int:
+    # The pixels as columns, and what comes of them.
+    columns = tower.pixels * recipe.itemsize * recipe.is_narrow
+    return columns + 2 * tower.width * recipe.itemsize
 
 
 def _block(tower: TowerShape, recipe: Recipe) -> int:
@@ -42,9 +50,18 @@ def learned_kept(tower: TowerShape, recipe: Recipe) -> int:
     sums = 2 * (2 * wide * base + norm)
     # Three in one piece, two of them turned, what attention found, and joined.
     attention = 7 * wide * base
-    return tower.layers * (sums + attention + _inner_kept(tower, recipe) * inner)
-
-
-def _inner_kept(tower: TowerShape, recipe: Recipe) -> int:
     copies = 4 if tower.gated else 3 if tower.quick else 2
-    return copies * recipe.itemsize
+    return tower.layers * (sums + attention + copies * inner * base)
+
+
+def learned_backward(tower: TowerShape, recipe: Recipe) -> int:
+    """Most bytes of a patch beside that: the last block's perceptron backwards."""
+    return (3 * tower.inner + 2 * tower.width) * recipe.itemsize
+
+
+def rounded(tower: TowerShape, recipe: Recipe) -> int:
+    """Bytes of weights that train, rounded to the base's format while they are computed with."""
+    if not recipe.is_narrow or recipe.unfreeze == "none":
+        return 0
+    open_ = tower.weights if recipe.unfreeze == "tower" else tower.projector_weights
+    return open_ * recipe.itemsize

@@ -3,7 +3,7 @@
 Needs torch, transformers and peft; no Ray, no tokenizer, no files.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ class Way:
     """How a model is trained."""
 
     dtype: torch.dtype = torch.float32
-    lora: LoraConfig = LoraConfig()
+    lora: LoraConfig = field(default_factory=LoraConfig)
     recompute: bool = True
     offload: bool = False
     gate: Gate = "none"
