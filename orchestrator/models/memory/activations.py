@@ -47,7 +47,7 @@ class Moments:
     @property
     def peak(self) -> int:
         """The largest."""
-        return max(asdict(self).values())
+        return max(int(size) for size in asdict(self).values())
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class _Row:
             + backward
             + tokens * (self._layer.given - self._unlearned()),
             fusion_backward=rest + gradients + 2 * self._fused + self._fusion().passing,
-            tower_backward=self._tower_backward() + rest + gradients,
+            tower_backward=self._tower_backward() + gradients,
         )
         return Activations(moments, saved + labels)
 
@@ -180,12 +180,18 @@ class _Row:
         return through + self._features + before + rounded(tower, recipe)
 
     def _tower_backward(self) -> int:
-        if self._recipe.unfreeze != "tower":
-            return 0
         tower, recipe = self._shape.tower, self._recipe
-        again = learned_kept(tower, recipe) + learned_backward(tower, recipe)
-        done = self._features + rounded(tower, recipe)
-        return self._sketch.largest_patches * again + done
+        if not recipe.learns_images:
+            return 0
+        largest = self._sketch.largest_patches
+        # From the second image on, a gradient, what there was of it before, and their sum.
+        summed = 2 * tower.merged * max(tower.merged, tower.out) * WIDE
+        more = summed * (self._sketch.images > 1)
+        done = self._kept_by_tower() + self._features + rounded(tower, recipe)
+        if recipe.unfreeze == "projector":
+            return done + more
+        more = max(more, largest * learned_backward(tower, recipe))
+        return done + largest * learned_kept(tower, recipe) + more
 
     def _logits(self) -> int:
         words = self._shape.text.vocabulary

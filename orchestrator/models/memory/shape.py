@@ -149,10 +149,17 @@ class TowerShape:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelShape:
-    """A whole model."""
+    """A whole model.
+
+    Args:
+        text: Its language model.
+        tower: What sees images.
+        context: The longest sequence that it was made for, in tokens.
+    """
 
     text: TextShape
     tower: TowerShape
+    context: int
 
     @property
     def weights(self) -> int:
@@ -163,7 +170,11 @@ class ModelShape:
     def of(cls, config: Any) -> "ModelShape":  # noqa: ANN401 - transformers ships no types
         """Read a configuration of transformers."""
         text, vision, kind = config.text_config, config.vision_config, config.model_type
-        return cls(text=_text(config, text, kind), tower=_tower(text, vision, kind))
+        return cls(
+            text=_text(config, text, kind),
+            tower=_tower(text, vision, kind),
+            context=text.max_position_embeddings,
+        )
 
 
 def read_shape(path: str, revision: str | None = None) -> ModelShape:

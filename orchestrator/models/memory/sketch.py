@@ -50,15 +50,13 @@ class Sketch:
     def __add__(self, other: "Sketch") -> "Sketch":
         largest = max(self.largest_patches, other.largest_patches)
         patches = self.patches + other.patches
-        # Which images share a chunk is not known any more: as many as can.
-        chunk = max(largest, min(patches, CHUNK_PATCHES))
         return Sketch(
             samples=self.samples + other.samples,
             tokens=self.tokens + other.tokens,
             label_tokens=self.label_tokens + other.label_tokens,
             images=self.images + other.images,
             patches=patches,
-            chunk_patches=chunk,
+            chunk_patches=most_at_once(patches, largest),
             image_tokens=self.image_tokens + other.image_tokens,
             fused_tokens=self.fused_tokens + other.fused_tokens,
             pooled_tokens=self.pooled_tokens + other.pooled_tokens,
@@ -119,6 +117,11 @@ def join(sketches: Iterable[Sketch]) -> Sketch:
     for other in others:
         first = first + other
     return first
+
+
+def most_at_once(patches: int, largest: int) -> int:
+    """Most patches that the tower may get at once, where single images are not known."""
+    return max(largest, min(patches, CHUNK_PATCHES))
 
 
 def largest_chunk(patches_I: Sequence[int], limit: int = CHUNK_PATCHES) -> int:

@@ -60,7 +60,7 @@ def learned_backward(tower: TowerShape, recipe: Recipe) -> int:
 
 
 def rounded(tower: TowerShape, recipe: Recipe) -> int:
-    """Bytes of weights that train, rounded to the base's format while they are computed with."""
+    """Bytes of weights that train, rounded to the base's format while they compute."""
     if not recipe.is_narrow or recipe.unfreeze == "none":
         return 0
     open_ = tower.weights if recipe.unfreeze == "tower" else tower.projector_weights

@@ -8,10 +8,14 @@ from argparse import ArgumentParser
 
 from tests.bench.memory.gpu import SHAPES
 from tests.bench.memory.gpu import report as report_gpu
+from tests.bench.memory.tables import report_drawn, report_fusion, report_stock
+
+TABLES = {"stock": report_stock, "fusion": report_fusion, "drawn": report_drawn}
 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=TABLES, help="one of the tables")
     parser.add_argument("--cuda", action="store_true")
     parser.add_argument("--device", default="cuda", help="with --cuda; cpu for a dry run")
     parser.add_argument("--shape", choices=SHAPES, default="3b", help="with --cuda")
@@ -26,6 +30,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.cuda:
         report_gpu(options)
+        return
+    for table in [options.only] if options.only else TABLES:
+        TABLES[table]()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Memory of the process is no measure: freed memory stays with it, and NumPy's is in it too.
 """
 
+import gc
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -36,9 +37,14 @@ class Pass:
 
 
 def measure(step: Pass) -> Measured:
-    """Run it once."""
+    """Run it once, with nobody clearing up after an earlier one meanwhile."""
     step.forget()
-    return _on_gpu(step) if step.device.type == "cuda" else _on_cpu(step)
+    gc.collect()
+    gc.disable()
+    try:
+        return _on_gpu(step) if step.device.type == "cuda" else _on_cpu(step)
+    finally:
+        gc.enable()
 
 
 def seconds(step: Pass) -> float:

@@ -181,7 +181,14 @@ def qwen2_5_vl(text: dict[str, Any], vision: dict[str, Any], *, tied: bool = Fal
         "mrope_section": [half - 2 * across, across, across],
     }
     return Qwen2_5_VLConfig(
-        text_config={"rope_parameters": rope, "max_position_embeddings": 128000, **text},
+        text_config={
+            "bos_token_id": 0,
+            "eos_token_id": 1,
+            "pad_token_id": 0,
+            "rope_parameters": rope,
+            "max_position_embeddings": 128000,
+            **text,
+        },
         vision_config={
             "patch_size": 14,
             "spatial_merge_size": 2,
