@@ -208,7 +208,7 @@ def facts_8() -> Any:
     """The model of which the goals speak: 8 + 8 layers, 512 wide."""
     return qwen2_5_vl(
         {
-            "vocab_size": 8192,
+            "vocab_size": 16384,
             "hidden_size": 512,
             "intermediate_size": 1376,
             "num_hidden_layers": 8,
