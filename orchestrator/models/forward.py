@@ -15,6 +15,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
+from orchestrator.models.chunks import CHUNK_PATCHES
 from orchestrator.models.features import FeatureCache, join_features
 from orchestrator.models.label_loss import head_computes, label_loss, label_scores
 from orchestrator.models.layout import Ints, Layout
@@ -23,10 +24,6 @@ from orchestrator.models.qwen import Pixels, QwenImages
 from orchestrator.models.unfreezing import trains_vision
 
 R = TypeVar("R")
-
-CHUNK_PATCHES = 8192
-"""Patches that the vision tower takes at once: what it needs on the way is freed in between.
-Part of the arithmetic (a matrix product's last bits know its size), so it is no setting."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ A pass goes through moments, each with its own memory; the largest counts.
 
 from dataclasses import asdict, dataclass
 
-from orchestrator.models.label_loss import CHUNK_LOGITS
+from orchestrator.models.chunks import CHUNK_LOGITS
 from orchestrator.models.memory.across import FusionBytes, fusion_bytes
 from orchestrator.models.memory.language import layer_bytes
 from orchestrator.models.memory.recipe import WIDE, Recipe

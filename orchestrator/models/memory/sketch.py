@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from orchestrator.models.forward import CHUNK_PATCHES
+from orchestrator.models.chunks import CHUNK_PATCHES
 
 
 @dataclass(frozen=True, kw_only=True)
