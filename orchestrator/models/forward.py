@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from orchestrator.models.chunks import CHUNK_PATCHES
-from orchestrator.models.features import FeatureCache, join_features
+from orchestrator.models.features import FeatureCache, join_features, only_read
 from orchestrator.models.label_loss import head_computes, label_loss, label_scores
 from orchestrator.models.layout import Ints, Layout
 from orchestrator.models.lora import evaluating, trained_tensors
@@ -78,7 +78,8 @@ def encode_images(
     with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
         for chunk in _chunks(patches_PD, grids_I3, chunk_patches):
             encode = partial(_encode, base, *chunk, images)
-            outputs.append(cache.features(*chunk, encode) if cache else encode())
+            # At once: a patch's last state is wider than its part of a token.
+            outputs.append(only_read(cache.features(*chunk, encode) if cache else encode()))
     return join_features(outputs) if outputs else None
 
 

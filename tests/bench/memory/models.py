@@ -205,21 +205,21 @@ def qwen2_5_vl(text: dict[str, Any], vision: dict[str, Any], *, tied: bool = Fal
 
 
 def facts_8() -> Any:
-    """The model of which the goals speak: 8 + 8 layers, 512 wide."""
+    """The model of which the goals speak: 8 + 8 layers, 512 wide, a tower of 384."""
     return qwen2_5_vl(
         {
-            "vocab_size": 16384,
+            "vocab_size": 32000,
             "hidden_size": 512,
-            "intermediate_size": 1376,
+            "intermediate_size": 1024,
             "num_hidden_layers": 8,
             "num_attention_heads": 8,
             "num_key_value_heads": 2,
         },
         {
             "depth": 8,
-            "hidden_size": 512,
-            "intermediate_size": 1376,
-            "num_heads": 8,
+            "hidden_size": 384,
+            "intermediate_size": 768,
+            "num_heads": 6,
             "out_hidden_size": 512,
             "fullatt_block_indexes": [3, 7],
         },

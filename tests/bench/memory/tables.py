@@ -28,7 +28,7 @@ from tests.bench.memory.stock import Stock
 
 CPU = torch.device("cpu")
 GRID = (28, 28)
-TEXT, LABELS = 150, 40
+TEXT, LABELS = 100, 40
 REPEATS = 3
 FUSED = FusionConfig(budget=392)
 """Two images' tokens."""
