@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .PHONY: demo test check schema clean simulate chaos
-.PHONY: bench-images bench-index bench-handout bench-plan bench-exact bench-checkpoints bench-faults bench-overhead bench-fusion
+.PHONY: bench-images bench-index bench-handout bench-plan bench-exact bench-checkpoints bench-faults bench-overhead bench-fusion bench-memory
 
 demo: .venv/.stamp
 	@$(BIN)/orchestrator demo
@@ -38,6 +38,10 @@ bench-plan: .venv/.stamp
 # A billion numbers take 24 GB of memory.
 bench-exact: .venv/.stamp
 	@$(BIN)/python -m tests.bench.exact
+
+# On a GPU: .venv/bin/python -m tests.bench.memory --cuda
+bench-memory: .venv/.stamp
+	@$(BIN)/python -m tests.bench.memory
 
 bench-checkpoints: .venv/.stamp
 	@$(BIN)/python -m tests.bench.checkpoints

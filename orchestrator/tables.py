@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestrator.cluster.costing import Costing
     from orchestrator.cluster.demo import DemoReport
     from orchestrator.cluster.evaluating import Answer
     from orchestrator.cluster.training import TrainResult
@@ -77,6 +78,31 @@ EVENT_LINES: dict[str, Callable[["Event"], str]] = {
     ),
 }
 """Events that a person wants to read as they happen."""
+
+
+def cost_tables(costs: "Costing") -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """What groups cost, by their number of images, and whether all of it fits."""
+    rows = [
+        (
+            f"{group.groups:,} of {group.images} images",
+            f"{group.tokens:,.0f} tokens, {group.patches:,.0f} patches, "
+            f"{group.saved_mb:,.1f} MB saved, {group.peak_mb:,.0f} MB peak, "
+            + (f"{group.tflop:g} TFLOP" if group.seconds is None else f"{group.seconds:g} s"),
+        )
+        for group in costs.groups
+    ]
+    yield "a group alone, on average", rows
+    usable = "unknown" if costs.usable_mb is None else f"{costs.usable_mb:,.0f} MB"
+    verdict = {True: "it fits", False: "it does NOT fit", None: "nobody can tell"}
+    yield (
+        "memory of a worker",
+        [
+            ("model, optimizer, sums", f"{costs.standing_mb:,.0f} MB"),
+            ("largest micro-batch", f"{costs.largest_peak_mb:,.0f} MB"),
+            ("usable on the smallest device", f"{usable} ({costs.device})"),
+            ("together", f"{costs.needed_mb:,.0f} MB: {verdict[costs.fits]}"),
+        ],
+    )
 
 
 def train_rows(result: "TrainResult") -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from orchestrator.cli.common import (
 from orchestrator.tables import (
     LARGEST_SHOWN,
     bad_row_lines,
+    cost_tables,
     finding_lines,
     group_rows,
     index_figures,
@@ -49,7 +50,7 @@ def index(
             screen.show(f"index of {part}", rows)
             for line in bad_row_lines(found):
                 screen.say(line)
-        inspection = inspect(job, prepared.indexes)
+        inspection = inspect(job, prepared.indexes, prepared.micro_tokens)
         for line in finding_lines(inspection):
             screen.say(line)
         if as_json:
@@ -129,15 +130,20 @@ def plan(
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a training would do, without training: steps, micro-batches, tokens."""
+    """Say what a training would do, without training: steps, tokens, memory and time."""
     job = load(job_file, overrides)
     with screen_of(logs_of(job), "plan") as screen, session(job, address, screen):
+        from orchestrator.cluster.costing import cost
         from orchestrator.cluster.forecast import forecast
 
-        found = forecast(prepare_job(job, screen))
-        figures = asdict(found)
+        prepared = prepare_job(job, screen)
+        figures = asdict(forecast(prepared))
+        costs = cost(prepared)
         screen.show(
             f"plan of {job.name}", ((name, str(value)) for name, value in figures.items())
         )
+        for title, rows in cost_tables(costs):
+            screen.show(title, rows)
         if as_json:
-            screen.print_json(json.dumps(figures))
+            told = {**asdict(costs), "fits": costs.fits}
+            screen.print_json(json.dumps({**figures, "memory": told}))

@@ -11,6 +11,7 @@ from orchestrator.cluster.handout import Course, Stream
 from orchestrator.cluster.indexing import build_index
 from orchestrator.cluster.prepare import course
 from orchestrator.cluster.rendering import render_alone
+from orchestrator.cluster.resolving import settle
 from orchestrator.config.job import Job
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.data.variants import Images
@@ -133,7 +134,11 @@ def evaluate(
 
 
 def _course_of(job: Job, images: Images) -> Course:
-    return course(job, "eval", build_index(job, "eval", images=images).index)
+    index = build_index(job, "eval", images=images).index
+    # Other images may make a sample longer than any that the budget was picked for; to score
+    # it takes less than to train on it.
+    budget = max(settle(job, [index]), index.summary.longest)
+    return course(job, "eval", index, budget)
 
 
 def _start_pool(job: Job, state: bytes) -> list[Any]:

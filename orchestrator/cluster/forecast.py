@@ -6,7 +6,7 @@ import numpy as np
 
 from orchestrator.cluster.prepare import Prepared
 from orchestrator.plan.deal import deal_step
-from orchestrator.plan.steps import StepPlan
+from orchestrator.plan.steps import Plan, StepPlan
 
 SAMPLED_STEPS = 200
 """Steps looked at, evenly spread; all of them where a training has fewer."""
@@ -16,6 +16,8 @@ SAMPLED_STEPS = 200
 class Forecast:
     """A training before it is begun."""
 
+    micro_tokens: int
+    """As the job says, or as it was picked."""
     samples: int
     samples_per_epoch: int
     """Other than ``samples`` where data sets have weights."""
@@ -38,12 +40,13 @@ def forecast(prepared: Prepared) -> Forecast:
     """Look at a job's plan without opening a single image."""
     course = prepared.courses["train"]
     index, plan = course.open()
-    steps = [plan.step(number) for number in _spread(plan.num_steps)]
+    steps = sampled_steps(plan)
     micros = np.array([len(step.micros) for step in steps])
     tokens = np.array([sum(micro.tokens for micro in step.micros) for step in steps])
     held_out = prepared.indexes.get("eval")
     least, most = prepared.job.scale.workers
     return Forecast(
+        micro_tokens=plan.micro_tokens,
         samples=index.num_samples,
         samples_per_epoch=plan.slots_per_epoch,
         quarantined=index.summary.num_bad,
@@ -56,6 +59,11 @@ def forecast(prepared: Prepared) -> Forecast:
         balance={size: _balance(steps, size) for size in range(least, most + 1)},
         eval_samples=held_out.num_samples if held_out else 0,
     )
+
+
+def sampled_steps(plan: Plan) -> list[StepPlan]:
+    """Some steps of a training, evenly spread."""
+    return [plan.step(number) for number in _spread(plan.num_steps)]
 
 
 def _spread(num_steps: int) -> list[int]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import ray
 
 from orchestrator.cluster.internals import block_refs
+from orchestrator.cluster.resolving import longest_allowed
 from orchestrator.cluster.tasks import IndexSpec, Numbered, measure, measured_rows
 from orchestrator.config.job import Job
 from orchestrator.data.index import Index, write_index
@@ -56,7 +57,7 @@ def build_index(
         ModelError: The model's tokenizer or processor cannot be used.
         StorageError: A store did not answer.
     """
-    spec = IndexSpec.of(job, part, images)
+    spec = IndexSpec.of(job, part, longest_allowed(job), images)
     # Here and not in a task first: what is wrong with the model is said at once.
     keys = [settings_key(spec.settings(source)) for source in range(len(spec.sources))]
     # A list: one file may be there twice.

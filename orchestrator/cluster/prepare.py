@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator.cluster.handout import Course
 from orchestrator.cluster.indexing import build_index
 from orchestrator.cluster.resizing import resize_media
+from orchestrator.cluster.resolving import longest_allowed, settle
 from orchestrator.cluster.tasks import IndexSpec
 from orchestrator.config.data import DataSource
 from orchestrator.config.job import Job
@@ -34,6 +35,12 @@ class Prepared:
         return self.courses[part].open()[1].num_steps if part in self.courses else 0
 
     @property
+    def micro_tokens(self) -> int:
+        """The token budget in use."""
+        budget: int = self.courses["train"].plan["micro_tokens"]
+        return budget
+
+    @property
     def identity(self) -> str:
         """Equal where all samples are, and what they are read from at which size."""
         copies = [course.shards for course in self.courses.values() if course.shards]
@@ -54,6 +61,7 @@ def prepare(job: Job, progress: Progress | None = None) -> Prepared:
         DataError: A file cannot be read, or not one row of it can be used.
         ModelError: The model's tokenizer or processor cannot be used.
         StorageError: A store did not answer.
+        ConfigError: ``train.micro_tokens`` is auto, and not one sample fits a device.
     """
     tell = progress or (lambda _num, _what: None)
     parts: list[Part] = ["train", "eval"] if job.data.held_out else ["train"]
@@ -61,28 +69,33 @@ def prepare(job: Job, progress: Progress | None = None) -> Prepared:
         part: build_index(job, part, progress=lambda done: tell(done, "rows")).index
         for part in parts
     }
+    micro_tokens = settle(job, indexes.values())
     courses = {
-        part: course(job, part, index, lambda done: tell(done, "images resized"))
+        part: course(job, part, index, micro_tokens, lambda done: tell(done, "images resized"))
         for part, index in indexes.items()
     }
     return Prepared(job, indexes, courses)
 
 
 def course(
-    job: Job, part: Part, index: Index, progress: Callable[[int], None] | None = None
+    job: Job,
+    part: Part,
+    index: Index,
+    micro_tokens: int,
+    progress: Callable[[int], None] | None = None,
 ) -> Course:
     """What is rendered of one index, in which order, and from which copies of its images."""
-    renderer = IndexSpec.of(job, part).renderer()
+    renderer = IndexSpec.of(job, part, longest_allowed(job)).renderer()
     copies = resize_media(job, index, renderer, progress) if job.images.pre_resized else None
     return Course(
         index_dir=index.folder,
-        plan=_plan(job, part, index),
+        plan=_plan(job, part, index, micro_tokens),
         spec=renderer,
         shards=copies.folder if copies else None,
     )
 
 
-def _plan(job: Job, part: Part, index: Index) -> dict[str, Any]:
+def _plan(job: Job, part: Part, index: Index, micro_tokens: int) -> dict[str, Any]:
     recipe = job.train
     learned = part == "train"
     weights = [source.weight if learned else 1.0 for source in _sources(job, part)]
@@ -90,7 +103,7 @@ def _plan(job: Job, part: Part, index: Index) -> dict[str, Any]:
     return {
         "epochs": recipe.epochs if learned else 1,
         "global_batch": recipe.global_batch if learned else EVAL_BATCH,
-        "micro_tokens": recipe.micro_tokens,
+        "micro_tokens": micro_tokens,
         "seed": recipe.seed if learned else None,
         "mix": Mix(tuple(Share(num_samples, weight) for num_samples, weight in shares)),
     }

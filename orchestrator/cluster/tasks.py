@@ -50,6 +50,8 @@ class IndexSpec:
     budget: ImageBudget
     videos: VideoBudget
     micro_tokens: int
+    """A longer sample is quarantined."""
+
     fusion: FusionConfig | None
     blobs: str
     """URL of the store for content that came in rows."""
@@ -60,8 +62,8 @@ class IndexSpec:
     images: Images = "all"
 
     @classmethod
-    def of(cls, job: Job, part: Part, images: Images = "all") -> "IndexSpec":
-        """What a part of a resolved job depends on."""
+    def of(cls, job: Job, part: Part, longest: int, images: Images = "all") -> "IndexSpec":
+        """What a part of a resolved job depends on; ``longest`` tokens are allowed a sample."""
         sources = job.data.training if part == "train" else job.data.held_out
         return cls(
             sources=sources,
@@ -74,7 +76,7 @@ class IndexSpec:
             revision=job.model.revision,
             budget=job.images,
             videos=job.videos,
-            micro_tokens=job.train.micro_tokens,
+            micro_tokens=longest,
             fusion=job.fusion,
             blobs=Store.open(job.storage.path).child("media/inline").url,
             images=images,

@@ -13,6 +13,7 @@ import ray
 
 from orchestrator.cluster.cell import NAMESPACE, CellPlan, CellShape, CellSpec
 from orchestrator.cluster.cells import CellProcess
+from orchestrator.cluster.devices import uses_gpu
 from orchestrator.cluster.handout import HandOut
 from orchestrator.cluster.internals import start_on_head
 from orchestrator.cluster.journal import Journal
@@ -131,7 +132,7 @@ def _record_terms(prepared: Prepared, generation: int) -> RecordTerms:
     return RecordTerms(
         job=prepared.job.model_dump(mode="json"),
         index_fingerprint=prepared.identity,
-        micro_tokens=prepared.job.train.micro_tokens,
+        micro_tokens=prepared.micro_tokens,
         allow_mixed=prepared.job.scale.allow_mixed_machines,
         generation=generation,
         cells=prepared.job.scale.cells,
@@ -214,11 +215,9 @@ def _fleet(prepared: Prepared, lease: Lease) -> Iterator[tuple[Any, CellProcess]
 
 
 def _shape(job: Job) -> CellShape:
-    wants = job.scale.gpu
-    gpu = ray.cluster_resources().get("GPU", 0) > 0 if wants == "auto" else wants
     return CellShape(
         cpus=job.scale.cpus_per_worker,
-        gpu=gpu,
+        gpu=uses_gpu(job),
         others=job.scale.resources,
         workers=job.scale.workers_per_cell,
     )

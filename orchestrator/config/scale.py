@@ -31,6 +31,14 @@ class ScaleConfig(Section):
     )
     """What else of its node a worker takes, by Ray's names: pins workers to one GPU model."""
 
+    device_memory_gib: PositiveFloat | None = None
+    """Memory of the smallest device that may come, in GiB, for train.micro_tokens auto and for
+    orchestrator plan; null asks the machines that are there."""
+
+    device_tflops: PositiveFloat | None = None
+    """What such a device does in a second of matrix products, in 10^12 operations: a third to a
+    half of what its maker says. With it, orchestrator plan tells seconds."""
+
     allow_mixed_machines: bool = False
     """Admit workers of another kind (device, instruction set, library versions). The run is
     then marked as not exact."""

@@ -18,9 +18,10 @@ class TrainConfig(Section):
     global_batch: PositiveInt = 16
     """Samples in one optimizer step, over all workers. It changes what is learned."""
 
-    micro_tokens: PositiveInt = 4096
+    micro_tokens: PositiveInt | Literal["auto"] = 4096
     """Language-model tokens computed at once. It changes memory and speed; a longer sample is
-    quarantined."""
+    quarantined. auto takes as many as the smallest device has memory for, decides when a run
+    begins, and stays with it."""
 
     learning_rate: Annotated[PositiveFloat, Field(le=1.0)] = 1e-4
     """The highest rate, reached after the warm-up."""

@@ -60,8 +60,13 @@ class FeatureCache:
         return fresh
 
 
+def only_read(output: ModelOutput) -> ModelOutput:
+    """The same without what nobody reads afterwards: the last states of all patches."""
+    return _output(type(output), _read(output))
+
+
 def join_features(outputs: list[ModelOutput]) -> ModelOutput:
-    """One output of several, image after image; what nobody reads afterwards is let go."""
+    """One output of several, image after image."""
     first, *others = map(_read, outputs)
     joined = {name: [*layers] for name, layers in first.items()}
     for other in others:

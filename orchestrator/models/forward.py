@@ -15,7 +15,8 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from orchestrator.models.features import FeatureCache, join_features
+from orchestrator.models.chunks import CHUNK_PATCHES
+from orchestrator.models.features import FeatureCache, join_features, only_read
 from orchestrator.models.label_loss import head_computes, label_loss, label_scores
 from orchestrator.models.layout import Ints, Layout
 from orchestrator.models.lora import evaluating, trained_tensors
@@ -23,10 +24,6 @@ from orchestrator.models.qwen import Pixels, QwenImages
 from orchestrator.models.unfreezing import trains_vision
 
 R = TypeVar("R")
-
-CHUNK_PATCHES = 8192
-"""Patches that the vision tower takes at once: what it needs on the way is freed in between.
-Part of the arithmetic (a matrix product's last bits know its size), so it is no setting."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,8 @@ def encode_images(
     with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
         for chunk in _chunks(patches_PD, grids_I3, chunk_patches):
             encode = partial(_encode, base, *chunk, images)
-            outputs.append(cache.features(*chunk, encode) if cache else encode())
+            # At once: a patch's last state is wider than its part of a token.
+            outputs.append(only_read(cache.features(*chunk, encode) if cache else encode()))
     return join_features(outputs) if outputs else None
 
 

@@ -21,10 +21,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 from transformers import PreTrainedModel
 
-CHUNK_LOGITS = 1 << 25
-"""Logits that are alive at once, at 12 bytes each with all that is computed from them: 0.4 GiB,
-220 label tokens of a vocabulary of 152,064. Part of the arithmetic (a matrix product's last
-bits know its size), so it is no setting."""
+from orchestrator.models.chunks import CHUNK_LOGITS
 
 
 @dataclass(frozen=True)

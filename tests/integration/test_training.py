@@ -150,6 +150,22 @@ def test_the_plainest_form_trains_word_for_word(
     assert result.figures.final_loss < result.figures.first_loss
 
 
+def test_a_budget_that_was_picked_stays_whatever_the_next_device_has(
+    make_job: MakeJob, run_job: Run
+) -> None:
+    job = make_job("picked", train={"micro_tokens": "auto", "epochs": 1})
+    result = run_job(job)
+    told = json.loads((Path(result.run_dir) / "run.json").read_text())
+    assert told["job"]["train"]["micro_tokens"] == "auto"
+    # A device with room for nothing at all: a new run would be refused.
+    scale = job.scale.model_copy(update={"device_memory_gib": 1e-6})
+    moved = job.model_copy(update={"scale": scale})
+    assert prepare(moved).micro_tokens == told["micro_tokens"]
+    assert run_job(moved).was_finished
+    with pytest.raises(ConfigError, match="longest sample"):
+        prepare(moved.model_copy(update={"name": "another"}))
+
+
 def plain_job(make_job: MakeJob, name: str, path: Path, **recipe: Any) -> Job:
     job = make_job(name, train={"micro_tokens": 256, **recipe})
     source = DataSource(path=str(path), media_dir=str(path.parent))

@@ -37,18 +37,19 @@ class Inspection:
     """All of it to look at, beside the index of the training data."""
 
 
-def inspect(job: Job, indexes: Mapping[Part, Index]) -> Inspection:
+def inspect(job: Job, indexes: Mapping[Part, Index], micro_tokens: int) -> Inspection:
     """Look through a job's indexes, and write the page.
 
     Args:
         job: The resolved job.
         indexes: Of its training data, and of its held-out data if there is any.
+        micro_tokens: The token budget in use.
     """
     names = tuple(Path(source.path).name for source in job.data.training)
     train = IndexTables(indexes["train"].folder, names)
     held_out = IndexTables(indexes["eval"].folder) if "eval" in indexes else None
     limits = LintLimits(
-        micro_tokens=job.train.micro_tokens,
+        micro_tokens=micro_tokens,
         global_batch=job.train.global_batch,
         pre_resized=job.images.pre_resized,
     )

@@ -61,7 +61,8 @@ def predict(tmp_path: Path) -> Predict:
         # Nothing is rendered, so there is nothing to say how.
         spec: Any = None
         courses = {
-            p: Course(index.folder, _plan(job, p, index), spec) for p, index in indexes.items()
+            p: Course(index.folder, _plan(job, p, index, job.train.micro_tokens), spec)
+            for p, index in indexes.items()
         }
         return forecast(Prepared(job, indexes, courses))
 

@@ -207,3 +207,10 @@ def test_equal_rows_make_equal_files(tmp_path: Path) -> None:
     build(tmp_path / "b", 300, a_block=299)
     for name in ("cost.npy", "tokens.npy", "index.json", "quarantine.jsonl"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_images_are_counted_by_sample(tmp_path: Path) -> None:
+    counts = [row % 5 for row in range(600)]
+    rows = [sample_row(row, num_images) for row, num_images in enumerate(counts)]
+    index = write_index(tmp_path / "i", [rows_to_table(rows)], source="d", fingerprint="f")
+    assert index.count_images().tolist() == counts
