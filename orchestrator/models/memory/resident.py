@@ -9,8 +9,10 @@ from orchestrator.models.memory.shape import ModelShape
 _UNIT = 8
 _SCRATCH = 16 << 20
 """Pieces in which gradients are rounded and steps are taken: see ``train.pieces``."""
-_WORKSPACES = 128 << 20
-"""Of cuBLAS, which keeps one a thread and stream."""
+_GPU_SCRATCH = 96 << 20
+"""The same on a GPU, where pieces are larger."""
+_WORKSPACES = 180 << 20
+"""Of CUDA's libraries, after a step on an H200."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def resident(shape: ModelShape, recipe: Recipe) -> Resident:
         frozen = frozen // recipe.members + gathered * recipe.itemsize
     # On a CPU what is reduced is a copy in the same memory.
     sums = trained * (WIDE + _UNIT * (1 if recipe.on_gpu else 2))
-    scratch = _SCRATCH + _WORKSPACES * recipe.on_gpu
+    scratch = _GPU_SCRATCH + _WORKSPACES if recipe.on_gpu else _SCRATCH
     return Resident(frozen, trained * 3 * WIDE, sums, scratch)
 
 
