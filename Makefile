@@ -66,7 +66,7 @@ clean:
 	@$(PIP) install --editable '.[dev,test]'
 	@touch $@
 
-# One training and at least 30 faults, every kind at least twice: some 15 minutes. Wants to mount a
+# One training and at least 30 faults, every kind at least twice: half an hour. Wants to mount a
 # folder of memory, as root.
 chaos: .venv/.stamp
 	@$(BIN)/python -m tests.faults.chaos
