@@ -99,7 +99,7 @@ def train_disturbed(job: Job, *disturbances: Disturbance) -> TrainResult:
     with ThreadPoolExecutor(1) as pool:
         training = pool.submit(train, prepared, watch)
         training.add_done_callback(lambda _: due.put(None))
-        while found := due.get(timeout=240):
+        while found := due.get(timeout=500):
             disturbance, victim = found
             disturbance.act(victim)
         result = training.result()

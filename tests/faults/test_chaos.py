@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 NAMES = (
     "lighthouse killed",
@@ -34,7 +34,7 @@ def test_a_training_survives_whatever_happens_to_it(
         [*command, "--to", str(tmp_path / "out"), "--only", *NAMES],
         stdout=subprocess.PIPE,
         text=True,
-        timeout=590,
+        timeout=880,
         check=False,
     )
     with capsys.disabled():

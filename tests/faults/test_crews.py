@@ -16,7 +16,7 @@ from tests.faults.disasters import Disturbance, parent_of
 
 Run = Callable[..., TrainResult]
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(800)]
 
 
 def crews(least: int) -> dict[str, Any]:

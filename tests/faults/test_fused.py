@@ -13,7 +13,7 @@ from tests.faults.disasters import Disturbance, kill_worker
 
 Run = Callable[..., TrainResult]
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(800)]
 
 FUSION = {"budget": 9, "narrow": 16, "grid": 2, "heads": 2, "layers": 1}
 """Groups of three pictures are over it, those of two hardly fit, one alone does."""

@@ -14,7 +14,7 @@ from orchestrator.plan.steps import Plan
 from tests.faults.disasters import SLOT
 from tests.made_course import colours, make_course
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 
 def sweep(client: HandOutClient, steps: range) -> dict[tuple[int, ...], list[int]]:

@@ -14,7 +14,7 @@ from tests.faults.disasters import SLOT, Disturbance, ask_worker_to_end
 
 Run = Callable[..., TrainResult]
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize("lead_s", [5, 30, 120])

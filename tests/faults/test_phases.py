@@ -18,7 +18,7 @@ from tests.faults.fleet import (
     fleet,
 )
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(300)
 
 STEPS = PLAN.num_steps
 

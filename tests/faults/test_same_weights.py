@@ -12,7 +12,7 @@ from tests.faults.disasters import Disturbance, kill_worker
 
 Run = Callable[..., TrainResult]
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 def test_three_workers_learn_what_one_does(

@@ -30,7 +30,7 @@ from tests.faults.disasters import SLOT
 from tests.metadata.clouds import FakeAws
 from tests.metadata.server import Service
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 PROGRAM = "from orchestrator.cli import main; main()"
 MOMENT_S = 30.0

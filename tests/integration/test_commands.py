@@ -15,7 +15,7 @@ import yaml
 from orchestrator.cluster.training import TrainResult
 from orchestrator.config.job import Job
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 ORCHESTRATOR = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 
@@ -31,7 +31,7 @@ def last_line(command: list[str]) -> Any:
         [*ORCHESTRATOR, *command, "--json"],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr

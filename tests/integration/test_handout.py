@@ -16,7 +16,7 @@ StartHandOut = Callable[..., HandOutClient]
 SIDE = 560
 PICTURE_BYTES = 3 * SIDE * SIDE
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

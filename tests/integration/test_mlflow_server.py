@@ -71,7 +71,7 @@ def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     pytest.fail(f"no server after 90 s: {log.read_text()}")
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_server_keeps_a_run_and_its_artifacts_and_may_go_away(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -21,7 +21,7 @@ MakeJob = Callable[..., Job]
 
 NUM_GOOD = 12
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 def nasty_job(make_job: MakeJob, folder: Path) -> Job:

@@ -118,7 +118,7 @@ def of(place: Location) -> Content:
     return Content(place.url, place, patience=HASTY)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_media_in_a_bucket_are_found_measured_read_and_missed(s3: Server) -> None:
     places = Places("s3://media/set", roots=("s3://media/more",))
     pictures = [a_picture(seed, side=64) for seed in range(20)]

@@ -22,7 +22,7 @@ from orchestrator.storage import Store
 from orchestrator.train.lease import Lease, this_process
 from tests.integration.test_commands import ORCHESTRATOR, wait_for_checkpoint, write_job
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 GONE_S = 15.0
 """How long what belonged to a driver may outlive it."""

@@ -34,7 +34,7 @@ from tests.made_job import write_picture
 Run = Callable[[Job], TrainResult]
 MakeJob = Callable[..., Job]
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
