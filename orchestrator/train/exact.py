@@ -272,14 +272,11 @@ class GradientSum:
             self._counts[count] += int(counts_C[count])
 
     def reduced(self, payload: Tensor) -> "ReducedSum":
-        """Read a reduced payload, its units on the device of what is trained.
-
-        On a CPU they stay where they are.
-        """
+        """Read a reduced payload. Its units stay where they are until a step needs them."""
         units_E, histogram, times_K, counts_C = torch.split(payload, self._sections)
-        units_E = units_E.to(self._device)
         return ReducedSum(
-            units_T=list(torch.split(units_E, self._sizes)),
+            units_E=units_E,
+            device=self._device,
             shapes_T=self._shapes,
             grid=self.grid,
             next_grid=self.grid.fit(histogram.reshape(-1, NUM_BUCKETS)),
@@ -292,7 +289,9 @@ class GradientSum:
 class ReducedSum:
     """A step's sum over all ranks."""
 
-    units_T: list[Tensor]
+    units_E: Tensor
+    device: torch.device
+    """Of what is trained."""
     shapes_T: list[torch.Size]
     grid: Grid
     next_grid: Grid
@@ -332,4 +331,6 @@ class ReducedSum:
         tokens = max(1, self.counts[Count.LABEL_TOKENS])
         # Dividing by both at once: the power of two only moves the point.
         divisors_T = [math.ldexp(tokens, exponent) for exponent in self.grid.exponents_T]
-        return MeanGradients(self.units_T, self.shapes_T, divisors_T)
+        sizes_T = [shape.numel() for shape in self.shapes_T]
+        units_T = list(torch.split(self.units_E.to(self.device), sizes_T))
+        return MeanGradients(units_T, self.shapes_T, divisors_T)
