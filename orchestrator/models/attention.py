@@ -16,11 +16,15 @@ from typing import Any, Final
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils.weak import WeakTensorKeyDictionary
 from transformers import AttentionInterface, PreTrainedModel
 
 NAME: Final = "packed_sdpa"
 WINDOWS: Final = "windows_by_size_as_flash"
 """Transformers hands the borders of windows to what has "flash" in its name, in one call."""
+
+_READ: Final = WeakTensorKeyDictionary()
+"""Lengths by the tensor that they were read from, for as long as that lives."""
 
 
 def packed_attention(
@@ -83,7 +87,7 @@ def windowed_attention(
     """
     assert attention_mask is None, "windowed attention takes no mask"
     assert not options.get("dropout"), "windowed attention has no dropout"
-    lengths = options["cu_seq_lens_q"].diff().tolist()
+    lengths = _lengths(options["cu_seq_lens_q"])
     heads = (query_BAPD, key_BAPD, value_BAPD)
     scale = options["scaling"]
     if len(set(lengths)) == 1:
@@ -101,6 +105,14 @@ def windowed_attention(
         found_GALD = scaled_dot_product_attention(q, k, v, scale=scale)
         found |= zip(numbers, found_GALD.transpose(1, 2).unbind(), strict=True)
     return torch.cat([found[number] for number in range(len(lengths))])[None], None
+
+
+def _lengths(borders: torch.Tensor) -> list[int]:
+    """Positions of each window, read from the device once for all layers."""
+    if borders not in _READ:
+        _READ[borders] = borders.diff().tolist()
+    lengths: list[int] = _READ[borders]
+    return lengths
 
 
 def attend_within_samples(model: PreTrainedModel) -> None:

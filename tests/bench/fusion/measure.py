@@ -6,6 +6,7 @@ Letters: S samples, N pictures of a sample.
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -66,8 +67,9 @@ def score(
     return Scored(np.concatenate(rights), float(np.mean(tokens)))
 
 
+@cache
 def piece_of_test(task: str, images: int, piece: int, control: str | None) -> Batch:
-    """Some samples of a test; training never draws from these seeds."""
+    """Some samples of a test; training never draws from these seeds. Kept."""
     rng = np.random.default_rng((0x7E57, list(TASKS).index(task), images, piece))
     group = TASKS[task](rng, PIECE, images)
     return batch_of(rng, [CONTROLS[control](rng, group) if control else group])

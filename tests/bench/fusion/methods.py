@@ -25,11 +25,33 @@ from tests.bench.fusion.world import CELLS, GRID
 Grid = tuple[int, int]
 
 
+class Pictures:
+    """A batch's pictures: drawn when somebody asks for them, and encoded once for all methods.
+
+    Features are kept, and pixels are not: those take three times the memory, and one method
+    alone asks for them again.
+    """
+
+    def __init__(self, draw: Callable[[], Tensor]) -> None:
+        """``draw`` gives the same pixels, ``[S, N, 3, H, W]``, at every call."""
+        self.pixels = draw
+        self._encoded: tuple[Encoder, Tensor] | None = None
+
+    @torch.no_grad()
+    def encoded(self, encoder: Encoder) -> Tensor:
+        """Features of the pictures as they are, ``[S, N, n, D]``."""
+        if self._encoded is None or self._encoded[0] is not encoder:
+            pixels_SN3HW = self.pixels()
+            features_XnD = encoder(pixels_SN3HW.flatten(0, 1))
+            self._encoded = encoder, features_XnD.unflatten(0, pixels_SN3HW.shape[:2])
+        return self._encoded[1]
+
+
 class See:
     """A batch's pictures, encoded as a method asks for it."""
 
-    def __init__(self, encoder: Encoder, pixels_SN3HW: Tensor, marks_SN: Tensor) -> None:
-        self._encoder, self._pixels_SN3HW = encoder, pixels_SN3HW
+    def __init__(self, encoder: Encoder, pictures: Pictures, marks_SN: Tensor) -> None:
+        self._encoder, self._pictures = encoder, pictures
         self.marks_SN = marks_SN
 
     @property
@@ -37,16 +59,16 @@ class See:
         """N."""
         return self.marks_SN.shape[1]
 
-    @torch.no_grad()
     def whole(self) -> Tensor:
         """Features of pictures as they are, ``[S, N, n, D]``."""
-        samples, images = self.marks_SN.shape
-        return self._encoder(self._pixels_SN3HW.flatten(0, 1)).unflatten(0, (samples, images))
+        return self._pictures.encoded(self._encoder)
 
     @torch.no_grad()
-    def shrunken(self, image: int, grid: Grid) -> Tensor:
-        """Features of each sample's ``image``-th picture, shrunken to a grid: ``[S, b, D]``."""
-        return self._encoder(shrink(self._pixels_SN3HW[:, image], grid))
+    def shrunken(self, grids: list[Grid]) -> list[Tensor]:
+        """Features of each of a sample's pictures, shrunken to a grid: ``[S, b, D]``."""
+        pixels_SN3HW = self._pictures.pixels()
+        pairs = zip(pixels_SN3HW.unbind(1), grids, strict=True)
+        return [self._encoder(shrink(pixels_S3HW, grid)) for pixels_S3HW, grid in pairs]
 
 
 def equal_grids(images: int) -> list[Grid]:
@@ -99,8 +121,7 @@ class Downsample(nn.Module):
 
     def forward(self, see: See, _: Tensor) -> Tokens:
         grids = equal_grids(see.images)
-        parts = [see.shrunken(image, grid) for image, grid in enumerate(grids)]
-        return join(parts, [centres(*grid) for grid in grids], see.marks_SN)
+        return join(see.shrunken(grids), [centres(*grid) for grid in grids], see.marks_SN)
 
 
 class MeanPool(nn.Module):

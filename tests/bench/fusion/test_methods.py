@@ -92,7 +92,7 @@ def test_a_wider_model_says_the_same_until_it_is_trained() -> None:
     wider.widen(10_000)
     assert abs(num_parameters(wider) - num_parameters(model) - 10_000) < 200
     batch = training_batch("needle", 0, 0)
-    see = See(Encoder(), batch.pixels_SN3HW, batch.marks_SN)
+    see = See(Encoder(), batch.pictures, batch.marks_SN)
     tokens = METHODS["mean"](0)(see, model.word(batch.questions_ST))
     torch.testing.assert_close(
         model(tokens, batch.questions_ST), wider(tokens, batch.questions_ST)

@@ -10,6 +10,7 @@ import copy
 import math
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch.nn import functional
 
 from tests.bench.fusion.encoder import Encoder
 from tests.bench.fusion.layers import num_parameters
-from tests.bench.fusion.methods import METHODS, See
+from tests.bench.fusion.methods import METHODS, Pictures, See
 from tests.bench.fusion.model import Answerer, Tokens
 from tests.bench.fusion.tasks import FEWEST, TASKS, Group
 from tests.bench.fusion.world import draw
@@ -36,9 +37,9 @@ PARAMETERS: Final = 250_000
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures, questions and answers as tensors."""
+    """Pictures, and questions and answers as tensors."""
 
-    pixels_SN3HW: Tensor
+    pictures: Pictures
     marks_SN: Tensor
     questions_ST: Tensor
     answers_S: Tensor
@@ -53,7 +54,7 @@ class Student(nn.Module):
 
     def look(self, encoder: Encoder, batch: Batch) -> Tokens:
         """What the method makes of the pictures."""
-        see = See(encoder, batch.pixels_SN3HW, batch.marks_SN)
+        see = See(encoder, batch.pictures, batch.marks_SN)
         tokens: Tokens = self.method(see, self.model.word(batch.questions_ST))
         return tokens
 
@@ -73,18 +74,24 @@ class Spent:
 
 
 def batch_of(rng: np.random.Generator, groups: list[Group]) -> Batch:
-    """Draw the pictures of groups with equally many each, and put them into one batch."""
-    pixels = [torch.from_numpy(draw(rng, group.scenes)) for group in groups]
+    """Put groups with equally many pictures each into one batch."""
+    noise = int(rng.integers(2**63))
+
+    def drawn() -> Tensor:
+        again = np.random.default_rng(noise)
+        return torch.cat([torch.from_numpy(draw(again, group.scenes)) for group in groups])
+
     return Batch(
-        torch.cat(pixels),
+        Pictures(drawn),
         torch.from_numpy(np.concatenate([group.marks_SN for group in groups])),
         torch.from_numpy(np.concatenate([group.questions_ST for group in groups])),
         torch.from_numpy(np.concatenate([group.answers_S for group in groups])),
     )
 
 
+@lru_cache(maxsize=STEPS)
 def training_batch(task: str, seed: int, step: int) -> Batch:
-    """The samples of one step: the same for all methods."""
+    """The samples of one step: the same for all methods, and kept for the next one."""
     rng = np.random.default_rng((seed, 0x7EAC4, list(TASKS).index(task), step))
     images = int(rng.integers(FEWEST.get(task, 2), MOST_IMAGES + 1))
     return batch_of(rng, [TASKS[task](rng, SAMPLES, images)])
