@@ -78,9 +78,10 @@ class Across(nn.Module):
         base_bD: Tensor,
         latents_md: Tensor,
         amount: Tensor,
+        features_nD: Tensor,
         *,
         grid: GridSize,
-        is_pooled: bool,
+        own_grid: GridSize,
     ) -> Tensor:
         """An image's tokens with what they take from its latents, in the format they had.
 
@@ -88,14 +89,15 @@ class Across(nn.Module):
             base_bD: The tokens.
             latents_md: Of the image, after ``mix``.
             amount: The image's weight, 1 being an equal share. A scalar.
-            grid: The tokens' own.
-            is_pooled: The weights decided how many tokens there are.
+            features_nD: What the tokens were pooled from.
+            grid: The tokens'.
+            own_grid: That of the features: where it is another one, they were pooled.
         """
         delta_bD = self.lifting(self.images(base_bD), latents_md, grid)
         change_bD = self.gate_D.tanh() * amount * delta_bD
         wide_bD = base_bD.to(torch.promote_types(base_bD.dtype, change_bD.dtype))
-        if is_pooled:
-            wide_bD = as_wanted(wide_bD, amount)
+        if grid != own_grid:
+            wide_bD = as_wanted(wide_bD, amount, features_nD, grid=grid, own_grid=own_grid)
         # 0 - change is +0 for both zeros, and x - (+0) is x to the bit; x + 0 is not for -0.
         fused_bD: Tensor = wide_bD - (0.0 - change_bD)
         return fused_bD.to(base_bD.dtype)

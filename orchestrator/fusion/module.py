@@ -116,8 +116,7 @@ class Fusion(nn.Module):
             return self._pool(block, weights_N), seen
         mixed_Nmd, weights_N, *seen = _mix(self.across, block, seen)
         base = self._pool(block, weights_N)
-        is_pooled = not np.array_equal(base.grids_N2, block.grids_N2)
-        return _add(self.across, base, mixed_Nmd, is_pooled=is_pooled), seen
+        return _add(self.across, block, base, mixed_Nmd), seen
 
     def _pool(self, block: _Block, weights_N: Tensor) -> Fused:
         """The base path: the images of a block brought to grids within the budget."""
@@ -139,19 +138,21 @@ def _mix(across: Across, block: _Block, seen: list[Tensor]) -> tuple[Tensor, ...
     return _recomputed(across.mix, torch.stack(latents), block.text_TD, *seen)
 
 
-def _add(across: Across, base: Fused, latents_Nmd: Tensor, *, is_pooled: bool) -> Fused:
+def _add(across: Across, block: _Block, base: Fused, latents_Nmd: Tensor) -> Fused:
     """The images of a block with what they take from their latents."""
     amounts_N = base.weights_N * len(base.weights_N)
     images = zip(
         _sizes(base.grids_N2),
+        _sizes(block.grids_N2),
         base.features,
         latents_Nmd.unbind(),
         amounts_N.unbind(),
+        block.features,
         strict=True,
     )
     features = [
-        _recomputed(partial(across.add, grid=grid, is_pooled=is_pooled), *tensors)
-        for grid, *tensors in images
+        _recomputed(partial(across.add, grid=grid, own_grid=own_grid), *tensors)
+        for grid, own_grid, *tensors in images
     ]
     return replace(base, features=tuple(features))
 

@@ -1,6 +1,6 @@
 """How a whole number of tokens, which has no gradient, is learned all the same.
 
-Letters: b tokens that an image keeps; D width of the language model.
+Letters: n tokens of an image; b tokens that it keeps; D width of the language model.
 """
 
 from typing import Any
@@ -8,37 +8,66 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from orchestrator.fusion.pooling import GridSize, pool
+
 
 class Wanted(torch.autograd.Function):
-    """An image's tokens as they are; backward, its weight is told how much they matter.
+    """An image's pooled tokens as they are; backward, its weight is told what pooling cost.
 
-    To the first order pooling costs nothing: a mean is right on average. What it costs is of
-    the second order, and largest where the loss hangs most on the tokens, whichever way they
-    should change. So the weight's gradient is the length of theirs: an image to whose tokens
-    the loss is sensitive is to have more of them. Their sign would tell nothing: a model that
-    looks at the right image and misreads it wants less of it.
+    To the first order pooling costs nothing: a mean is right on average. To the second it costs
+    as much as the loss bends along what was lost, and where a loss is a log likelihood, its
+    bend is on average the square of its gradient (Fisher). So the weight's gradient is the
+    length of that part of what was lost which lies along the tokens' gradients. It is nothing
+    for an image to which the loss is not sensitive, nothing for one that differs from its
+    pooled tokens in ways that do not matter, and nothing for one that has all of its tokens:
+    an image wants more only for as long as more would help.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(tokens_bD: Tensor, _amount: Tensor) -> Tensor:
+    def forward(
+        tokens_bD: Tensor,
+        _amount: Tensor,
+        _features_nD: Tensor,
+        _grid: GridSize,
+        _own_grid: GridSize,
+    ) -> Tensor:
         """The same tokens, to the bit."""
         return tokens_bD.clone()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], _: Tensor) -> None:  # noqa: ANN401 - as torch has it
-        ctx.save_for_backward(inputs[0])
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], _: Tensor) -> None:  # noqa: ANN401 - as torch has it
+        tokens_bD, _amount, features_nD, *ctx.grids = inputs
+        ctx.save_for_backward(tokens_bD, features_nD)
 
     @staticmethod
-    def backward(ctx: Any, grad_bD: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401 - the same
+    def backward(ctx: Any, grad_bD: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - the same
         """Gradients of the tokens, and of the weight: in units of a change to all tokens."""
-        (tokens_bD,) = ctx.saved_tensors
-        typical = tokens_bD.float().square().mean().sqrt()
-        return grad_bD, -typical * grad_bD.float().square().sum().sqrt()
+        tokens_bD, features_nD = ctx.saved_tensors
+        lost_nD = features_nD.float() - pool(tokens_bD.float(), *ctx.grids)
+        felt_nD = pool(grad_bD.float(), *ctx.grids)
+        cost = (felt_nD * lost_nD).sum(-1).square().sum().sqrt()
+        return grad_bD, -cost, None, None, None
 
 
-def as_wanted(tokens_bD: Tensor, amount: Tensor) -> Tensor:
-    """An image's tokens as they are; its weight, a scalar, gets a gradient from theirs."""
-    same_bD: Tensor = Wanted.apply(tokens_bD, amount)  # type: ignore[no-untyped-call]
+def as_wanted(
+    tokens_bD: Tensor,
+    amount: Tensor,
+    features_nD: Tensor,
+    *,
+    grid: GridSize,
+    own_grid: GridSize,
+) -> Tensor:
+    """An image's pooled tokens as they are; its weight gets a gradient from theirs.
+
+    Args:
+        tokens_bD: Of the image, on ``grid``.
+        amount: Its weight, a scalar.
+        features_nD: What the tokens were pooled from, on ``own_grid``.
+        grid: Tokens down and across.
+        own_grid: The image's own.
+    """
+    wanted = Wanted.apply(tokens_bD, amount, features_nD, grid, own_grid)  # type: ignore[no-untyped-call]
+    same_bD: Tensor = wanted
     return same_bD

@@ -59,19 +59,16 @@ class Fusing(nn.Module):
         assert across is not None, "mean pooling is a method of its own"
         latents_SNmd, weights_SN = _mix(across, features_SNnD, words_STD)
         grids_SN2 = _grids(weights_SN, self.fusion.shape)
-        is_pooled = features_SNnD.shape[1] * CELLS > BUDGET
         tokens = _Padded(marks_SN, grids_SN2)
         amount_SN = weights_SN * weights_SN.shape[1]
         for grid in np.unique(grids_SN2.reshape(-1, 2), axis=0).tolist():
             rows_R, images_R = np.nonzero((grids_SN2 == grid).all(-1))
             to_grid = (int(grid[0]), int(grid[1]))
-            base_RbD = torch.vmap(partial(pool, grid=OWN, to_grid=to_grid))(
-                features_SNnD[rows_R, images_R]
-            )
-            add = partial(across.add, grid=to_grid, is_pooled=is_pooled)
-            fused_RbD = torch.vmap(add)(
-                base_RbD, latents_SNmd[rows_R, images_R], amount_SN[rows_R, images_R]
-            )
+            whole_RnD = features_SNnD[rows_R, images_R]
+            base_RbD = torch.vmap(partial(pool, grid=OWN, to_grid=to_grid))(whole_RnD)
+            add = torch.vmap(partial(across.add, grid=to_grid, own_grid=OWN))
+            of_image = (latents_SNmd[rows_R, images_R], amount_SN[rows_R, images_R])
+            fused_RbD = add(base_RbD, *of_image, whole_RnD)
             tokens.put(fused_RbD, rows_R, images_R, to_grid)
         return tokens.joined(), weights_SN
 

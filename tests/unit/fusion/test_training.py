@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from orchestrator.fusion.module import Fusion, Sample
+from orchestrator.fusion.pooling import pool
 from orchestrator.fusion.shape import FusionShape
 from tests.unit.fusion.conftest import SHAPE, TIGHT, make_sample, opened, same_bits
 
@@ -58,23 +60,38 @@ def test_the_gate_learns_from_the_start_and_above_the_budget_the_weights_too() -
     assert learning[20] == {"across.gate_D", "across.weighing.out.weight"}
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_weight_wants_more_by_how_much_the_loss_hangs_on_the_tokens(sign: int) -> None:
-    across, base_bD = Fusion(TIGHT, seed=0).across, torch.randn(6, 24)
+def slope_of_weight(
+    features_nD: torch.Tensor, grid: tuple[int, int], direction_D: torch.Tensor
+) -> torch.Tensor:
+    """What the weight of an image of 4 x 6 is told where the loss is felt in one direction."""
+    across = Fusion(TIGHT, seed=0).across
     assert across is not None
-    slopes = {}
-    for is_pooled in (True, False):
-        amount = torch.ones((), requires_grad=True)
-        fused_bD = across.add(
-            base_bD, torch.randn(4, 16), amount, grid=(2, 3), is_pooled=is_pooled
-        )
-        # Whichever way the tokens should go, it is more of them that helps.
-        (sign * fused_bD.square().sum()).backward()
-        slopes[is_pooled] = amount.grad
-    # The length of the gradient 2x, times a typical x.
-    typical = base_bD.square().mean().sqrt()
-    torch.testing.assert_close(slopes[True], -typical * 2 * base_bD.norm())
-    assert slopes[False] == 0
+    amount = torch.ones((), requires_grad=True)
+    base_bD = pool(features_nD, (4, 6), grid)
+    add = partial(across.add, grid=grid, own_grid=(4, 6))
+    fused_bD = add(base_bD, torch.randn(4, 16), amount, features_nD)
+    (fused_bD @ direction_D).sum().backward()
+    assert amount.grad is not None
+    return amount.grad
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_weight_wants_more_by_what_pooling_lost_of_what_the_loss_feels(sign: int) -> None:
+    features_nD, direction_D = torch.randn(24, 24), torch.randn(24)
+    # Each of the 2 x 3 tokens is the mean of 2 x 2.
+    cells = (features_nD @ direction_D).view(2, 2, 3, 2)
+    lost = cells - cells.mean(dim=(1, 3), keepdim=True)
+    # Whichever way the tokens should go, it is more of them that helps.
+    found = slope_of_weight(features_nD, (2, 3), sign * direction_D)
+    torch.testing.assert_close(found, -lost.norm())
+
+
+def test_an_image_wants_no_more_if_nothing_that_matters_is_lost() -> None:
+    features_nD, direction_D = torch.randn(24, 24), torch.zeros(24)
+    direction_D[0] = 1.0
+    assert slope_of_weight(features_nD, (4, 6), torch.randn(24)) == 0
+    features_nD[:, 0] = 2.0
+    assert slope_of_weight(features_nD, (2, 3), direction_D) == 0
 
 
 @pytest.mark.parametrize("shape", [SHAPE, TIGHT])
