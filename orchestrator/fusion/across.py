@@ -22,6 +22,7 @@ class Across(nn.Module):
 
     The caller goes through the blocks of a sample one after the other and hands on what
     ``mix`` returned for the last one: what comes later is not there yet to be looked at.
+    Images of one grid, and blocks of one shape, go through in batches too.
     """
 
     def __init__(self, shape: FusionShape) -> None:
@@ -38,11 +39,11 @@ class Across(nn.Module):
         # than it could a single one for all.
         self.gate_D = nn.Parameter(torch.empty(shape.width))
 
-    def nothing_seen(self) -> list[Tensor]:
-        """What ``mix`` has seen before the first block."""
+    def nothing_seen(self, *batch: int) -> list[Tensor]:
+        """What ``mix`` has seen before the first block, for so many samples at once."""
         narrow, places = self._shape.narrow, self._shape.grid**2
-        seen = [self.gate_D.new_empty(0, places, narrow) for _ in self.layers]
-        return [self.gate_D.new_empty(0, narrow), *seen]
+        seen = [self.gate_D.new_empty(*batch, 0, places, narrow) for _ in self.layers]
+        return [self.gate_D.new_empty(*batch, 0, narrow), *seen]
 
     def look(self, features_nD: Tensor, grid: GridSize) -> Tensor:
         """Latents [m, d] of one image."""
@@ -65,7 +66,8 @@ class Across(nn.Module):
             seen for the next block.
         """
         told_Td = self._tell(text_TD, told_Td)
-        waves_Nd = order_waves(len(seen_LMmd[0]), len(latents_Nmd), latents_Nmd)
+        count = latents_Nmd.shape[-3]
+        waves_Nd = order_waves(seen_LMmd[0].shape[-3], count, latents_Nmd)
         latents_Nmd = latents_Nmd + waves_Nd[:, None]
         seen = []
         for layer, earlier_Mmd in zip(self.layers, seen_LMmd, strict=True):
@@ -88,13 +90,14 @@ class Across(nn.Module):
         Args:
             base_bD: The tokens.
             latents_md: Of the image, after ``mix``.
-            amount: The image's weight, 1 being an equal share. A scalar.
+            amount: The image's weight, 1 being an equal share. A scalar, or one for each image
+                of a batch.
             features_nD: What the tokens were pooled from.
             grid: The tokens'.
             own_grid: That of the features: where it is another one, they were pooled.
         """
         delta_bD = self.lifting(self.images(base_bD), latents_md, grid)
-        change_bD = self.gate_D.tanh() * amount * delta_bD
+        change_bD = self.gate_D.tanh() * amount[..., None, None] * delta_bD
         wide_bD = base_bD.to(torch.promote_types(base_bD.dtype, change_bD.dtype))
         if grid != own_grid:
             wide_bD = as_wanted(wide_bD, amount, features_nD, grid=grid, own_grid=own_grid)
@@ -106,13 +109,14 @@ class Across(nn.Module):
         if self.text is None or self.text_norm is None:
             return told_Td
         narrow_Td: Tensor = self.text(text_TD)
-        placed_Td = narrow_Td + order_waves(len(told_Td), len(narrow_Td), narrow_Td)
-        normed_Td: Tensor = self.text_norm(placed_Td)
-        return torch.cat([told_Td, normed_Td])
+        waves_Td = order_waves(told_Td.shape[-2], narrow_Td.shape[-2], narrow_Td)
+        normed_Td: Tensor = self.text_norm(narrow_Td + waves_Td)
+        return torch.cat([told_Td, normed_Td], dim=-2)
 
     def _weigh(self, latents_Nmd: Tensor, told_Td: Tensor) -> Tensor:
         if self.weighing is None:
-            return equal_weights(len(latents_Nmd), latents_Nmd)
+            *batch, count, _, _ = latents_Nmd.shape
+            return equal_weights(count, latents_Nmd).expand(*batch, -1)
         weights_N: Tensor = self.weighing(latents_Nmd, told_Td)
         return weights_N
 

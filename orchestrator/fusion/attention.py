@@ -1,6 +1,7 @@
 """Attention between a few latents and whatever they look at.
 
-Letters: B batch; Q queries; K keys; d narrow width; A heads; E width of a head.
+Letters: B batch, or any dimensions; Q queries; K keys; d narrow width; A heads; E width of a
+head.
 """
 
 import torch
@@ -24,7 +25,7 @@ class Attention(nn.Module):
 
     def forward(self, queries_BQd: Tensor, keys_BKd: Tensor) -> Tensor:
         """What each query finds, [B, Q, d]; 0 where there are no keys."""
-        if keys_BKd.shape[1] == 0:
+        if keys_BKd.shape[-2] == 0:
             return torch.zeros_like(queries_BQd)
         query_BAQE = self._split(self.query(queries_BQd))
         key_BAKE = self._split(self.key(keys_BKd))
@@ -33,7 +34,7 @@ class Attention(nn.Module):
             scaled_dot_product_attention(some_BAQE, key_BAKE, value_BAKE)
             for some_BAQE in torch.split(query_BAQE, CHUNK_QUERIES, dim=2)
         ]
-        found_BQd = torch.cat(found, dim=2).transpose(1, 2).flatten(2)
+        found_BQd = torch.cat(found, dim=2).transpose(1, 2).reshape(queries_BQd.shape)
         result: Tensor = self.out(found_BQd)
         return result
 
@@ -43,5 +44,7 @@ class Attention(nn.Module):
         return result
 
     def _split(self, all_BQd: Tensor) -> Tensor:
-        batch, count, _ = all_BQd.shape
-        return all_BQd.view(batch, count, self._heads, -1).transpose(1, 2)
+        # Torch's fast ways know one dimension of a batch.
+        *_, count, narrow = all_BQd.shape
+        split = all_BQd.reshape(-1, count, self._heads, narrow // self._heads)
+        return split.transpose(1, 2)

@@ -1,5 +1,7 @@
 """Down to latents and up again: what happens to each image by itself.
 
+Images of one grid go through in batches of any shape.
+
 Letters: n tokens of an image; b tokens that it keeps; D width of the language model; d narrow
 width; m = g * g latents of an image.
 """
@@ -46,8 +48,8 @@ class Resampler(nn.Module):
         own_md = self.latents_md + pool(tokens_nd, grid, self._grid)
         latents_md = own_md + grid_waves(self._grid, own_md)
         keys_nd = self.key_norm(tokens_nd + grid_waves(grid, tokens_nd))
-        found_1md: Tensor = self.attention(self.query_norm(latents_md)[None], keys_nd[None])
-        return latents_md + found_1md[0]
+        found_md: Tensor = self.attention(self.query_norm(latents_md), keys_nd)
+        return latents_md + found_md
 
 
 class Lifting(nn.Module):
@@ -72,7 +74,7 @@ class Lifting(nn.Module):
         placed_bd = tokens_bd + grid_waves(grid, tokens_bd)
         told_bd = placed_bd + pool(latents_md, self._grid, grid)
         keys_md = self.key_norm(latents_md)
-        found_1bd = self.attention(self.query_norm(told_bd)[None], keys_md[None])
-        inner_bd = self.inner(self.inner_norm(told_bd + found_1bd[0]))
+        found_bd = self.attention(self.query_norm(told_bd), keys_md)
+        inner_bd = self.inner(self.inner_norm(told_bd + found_bd))
         delta_bD: Tensor = self.out(nn.functional.gelu(inner_bd))
         return delta_bD

@@ -1,5 +1,7 @@
 """Latents look around: at all others, at the same place of the others, and at the prompt.
 
+Blocks of one shape go through in batches of any shape.
+
 Letters: N images of a block; M images of earlier blocks or, once seen, up to and with it;
 m latents of an image; T tokens of the prompt up to the block; d narrow width.
 """
@@ -38,25 +40,26 @@ class Layer(nn.Module):
             The latents, and what the layer has seen now, for later blocks.
         """
         normed_Nmd = self.norm(latents_Nmd)
-        seen_Mmd = torch.cat([earlier_Mmd, normed_Nmd])
+        seen_Mmd = torch.cat([earlier_Mmd, normed_Nmd], dim=-3)
         new_Nmd = latents_Nmd + self._around(normed_Nmd, seen_Mmd, text_Td)
         inner_Nm4d = nn.functional.gelu(self.inner(self.inner_norm(new_Nmd)))
         return new_Nmd + self.outer(inner_Nm4d), seen_Mmd
 
     def _around(self, own_Nmd: Tensor, seen_Mmd: Tensor, text_Td: Tensor) -> Tensor:
-        flat_1Qd = own_Nmd.flatten(0, 1)[None]
+        flat_Qd = own_Nmd.flatten(-3, -2)
         found_Nmd = torch.zeros_like(own_Nmd)
         if self.spatial is not None:
-            all_1Kd = seen_Mmd.flatten(0, 1)[None]
-            found_Nmd = found_Nmd + self.spatial(flat_1Qd, all_1Kd).view_as(own_Nmd)
+            all_Kd = seen_Mmd.flatten(-3, -2)
+            found_Nmd = found_Nmd + self.spatial(flat_Qd, all_Kd).view_as(own_Nmd)
         if self.positions is not None:
             # Each place is a batch entry of its own, in which images are what attends.
-            own_mNd = own_Nmd.transpose(0, 1)
-            there_mNd = self.positions(own_mNd, seen_Mmd.transpose(0, 1))
+            own_mNd = own_Nmd.transpose(-3, -2)
+            there_mNd = self.positions(own_mNd, seen_Mmd.transpose(-3, -2))
             # Only how the others differ: nothing where all are alike.
-            found_Nmd = found_Nmd + (there_mNd - self.positions.alone(own_mNd)).transpose(0, 1)
+            apart_mNd = there_mNd - self.positions.alone(own_mNd)
+            found_Nmd = found_Nmd + apart_mNd.transpose(-3, -2)
         if self.text is not None:
-            found_Nmd = found_Nmd + self.text(flat_1Qd, text_Td[None]).view_as(own_Nmd)
+            found_Nmd = found_Nmd + self.text(flat_Qd, text_Td).view_as(own_Nmd)
         return found_Nmd
 
 

@@ -20,7 +20,7 @@ def pool(features_nD: Tensor, grid: GridSize, to_grid: GridSize) -> Tensor:
     """Bring an image to another grid.
 
     Args:
-        features_nD: Tokens of any format, row by row.
+        features_nD: Tokens of any format, row by row, of one image or a batch of any shape.
         grid: Their grid.
         to_grid: The grid to bring them to; where it is larger, tokens repeat.
 
@@ -34,8 +34,9 @@ def pool(features_nD: Tensor, grid: GridSize, to_grid: GridSize) -> Tensor:
     wide = torch.promote_types(features_nD.dtype, torch.float32)
     rows = _overlaps(h, to_h, wide, features_nD.device)
     columns = _overlaps(w, to_w, wide, features_nD.device)
-    by_row = (rows @ features_nD.to(wide).reshape(h, -1)).view(to_h, w, -1)
-    return (columns @ by_row).flatten(0, 1).to(features_nD.dtype)
+    by_row = rows @ torch.unflatten(features_nD.to(wide), -2, (h, w)).flatten(-2)
+    pooled = columns @ torch.unflatten(by_row, -1, (w, -1))
+    return pooled.flatten(-3, -2).to(features_nD.dtype)
 
 
 @lru_cache(maxsize=1024)

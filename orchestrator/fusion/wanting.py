@@ -23,8 +23,6 @@ class Wanted(torch.autograd.Function):
     an image wants more only for as long as more would help.
     """
 
-    generate_vmap_rule = True
-
     @staticmethod
     def forward(
         tokens_bD: Tensor,
@@ -47,7 +45,7 @@ class Wanted(torch.autograd.Function):
         tokens_bD, features_nD = ctx.saved_tensors
         lost_nD = features_nD.float() - pool(tokens_bD.float(), *ctx.grids)
         felt_nD = pool(grad_bD.float(), *ctx.grids)
-        cost = (felt_nD * lost_nD).sum(-1).square().sum().sqrt()
+        cost = (felt_nD * lost_nD).sum(-1).square().sum(-1).sqrt()
         return grad_bD, -cost, None, None, None
 
 
@@ -63,7 +61,7 @@ def as_wanted(
 
     Args:
         tokens_bD: Of the image, on ``grid``.
-        amount: Its weight, a scalar.
+        amount: Its weight, a scalar, or one for each image of a batch.
         features_nD: What the tokens were pooled from, on ``own_grid``.
         grid: Tokens down and across.
         own_grid: The image's own.

@@ -26,9 +26,10 @@ class Weighing(nn.Module):
 
     def forward(self, latents_Nmd: Tensor, text_Td: Tensor) -> Tensor:
         """Weights [N] that add up to 1."""
-        pooled_Nd = self.norm(latents_Nmd.mean(dim=1))
-        known = [pooled_Nd, pooled_Nd.new_full((len(pooled_Nd), 1), math.log(len(pooled_Nd)))]
+        pooled_Nd = self.norm(latents_Nmd.mean(dim=-2))
+        how_many = math.log(pooled_Nd.shape[-2])
+        known = [pooled_Nd, torch.full_like(pooled_Nd[..., :1], how_many)]
         if self.text is not None:
-            known.append(self.text(pooled_Nd[None], text_Td[None])[0])
-        scores_N1 = self.out(nn.functional.gelu(self.inner(torch.cat(known, dim=1))))
-        return torch.softmax(scores_N1[:, 0], dim=0)
+            known.append(self.text(pooled_Nd, text_Td))
+        scores_N1 = self.out(nn.functional.gelu(self.inner(torch.cat(known, dim=-1))))
+        return torch.softmax(scores_N1[..., 0], dim=-1)

@@ -1,7 +1,7 @@
 """The module under study on a whole batch at once: ``orchestrator.fusion``, part by part.
 
 The module takes one sample at a time, which on a batch of tiny samples costs more than the
-arithmetic. Here its own parts are mapped over the batch; a test holds this to the module.
+arithmetic. Here its own parts get the whole batch; a test holds this to the module.
 
 Letters: S samples, N pictures of a sample, n tokens of a picture, b that it keeps, L tokens of
 a sample, R pictures of one grid, m latents of a picture, D width, d narrow width, 2 down and
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from orchestrator.fusion.across import Across
 from orchestrator.fusion.budget import share_budget
@@ -49,8 +48,6 @@ class Fusing(nn.Module):
     def forward(self, see: "See", words_STD: Tensor) -> Tokens:
         return self.fuse(see.whole(), words_STD.detach(), see.marks_SN)[0]
 
-    # As matrix products: mapped over a batch, the fused kernel would go sample by sample.
-    @sdpa_kernel(SDPBackend.MATH)
     def fuse(
         self, features_SNnD: Tensor, words_STD: Tensor, marks_SN: Tensor
     ) -> tuple[Tokens, Tensor]:
@@ -65,8 +62,8 @@ class Fusing(nn.Module):
             rows_R, images_R = np.nonzero((grids_SN2 == grid).all(-1))
             to_grid = (int(grid[0]), int(grid[1]))
             whole_RnD = features_SNnD[rows_R, images_R]
-            base_RbD = torch.vmap(partial(pool, grid=OWN, to_grid=to_grid))(whole_RnD)
-            add = torch.vmap(partial(across.add, grid=to_grid, own_grid=OWN))
+            base_RbD = pool(whole_RnD, OWN, to_grid)
+            add = partial(across.add, grid=to_grid, own_grid=OWN)
             of_image = (latents_SNmd[rows_R, images_R], amount_SN[rows_R, images_R])
             fused_RbD = add(base_RbD, *of_image, whole_RnD)
             tokens.put(fused_RbD, rows_R, images_R, to_grid)
@@ -75,13 +72,10 @@ class Fusing(nn.Module):
 
 def _mix(across: Across, features_SNnD: Tensor, words_STD: Tensor) -> tuple[Tensor, Tensor]:
     """Latents after they have looked around, and the pictures' weights."""
-    look = torch.vmap(partial(across.look, grid=OWN))
-    samples, images = features_SNnD.shape[:2]
-    latents_SNmd = look(features_SNnD.flatten(0, 1)).unflatten(0, (samples, images))
-    nothing = across.nothing_seen()
-    mix = torch.vmap(lambda latents, text: across.mix(latents, text, *nothing)[:2])
-    mixed: tuple[Tensor, Tensor] = mix(latents_SNmd, words_STD)
-    return mixed
+    latents_SNmd = across.look(features_SNnD, OWN)
+    nothing = across.nothing_seen(len(features_SNnD))
+    mixed_SNmd, weights_SN, *_ = across.mix(latents_SNmd, words_STD, *nothing)
+    return mixed_SNmd, weights_SN
 
 
 def _grids(weights_SN: Tensor, shape: FusionShape) -> Ints:

@@ -131,9 +131,7 @@ class MeanPool(nn.Module):
         grids = equal_grids(see.images)
         whole = see.whole().unbind(1)
         pairs = zip(whole, grids, strict=True)
-        parts = [
-            torch.vmap(lambda x, to=grid: pool(x, (GRID, GRID), to))(one) for one, grid in pairs
-        ]
+        parts = [pool(one_SnD, (GRID, GRID), grid) for one_SnD, grid in pairs]
         return join(parts, [centres(*grid) for grid in grids], see.marks_SN)
 
 
