@@ -11,8 +11,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 demo: .venv/.stamp
 	@$(BIN)/orchestrator demo
 
+# What starts nothing goes side by side; clusters and servers have the machine to themselves.
+SIDE_BY_SIDE := tests/unit tests/house tests/bench
+
 test: .venv/.stamp
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n auto --maxprocesses 8 $(SIDE_BY_SIDE)
+	@$(BIN)/pytest -q $(addprefix --ignore=,$(SIDE_BY_SIDE))
 
 check: .venv/.stamp
 	@$(BIN)/ruff format --check .
