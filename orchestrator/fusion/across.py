@@ -16,6 +16,10 @@ from orchestrator.fusion.wanting import as_wanted
 from orchestrator.fusion.waves import order_waves
 from orchestrator.fusion.weighing import Weighing
 
+GATE_RATE = 8.0
+"""Gates open so many times as fast as numbers are learned elsewhere: an optimizer such as Adam
+takes equal steps everywhere, and what is behind a closed gate learns nothing."""
+
 
 class Across(nn.Module):
     """The parts with parameters, in the order that they are used in.
@@ -97,7 +101,7 @@ class Across(nn.Module):
             own_grid: That of the features: where it is another one, they were pooled.
         """
         delta_bD = self.lifting(self.images(base_bD), latents_md, grid)
-        change_bD = self.gate_D.tanh() * amount[..., None, None] * delta_bD
+        change_bD = (GATE_RATE * self.gate_D).tanh() * amount[..., None, None] * delta_bD
         wide_bD = base_bD.to(torch.promote_types(base_bD.dtype, change_bD.dtype))
         if grid != own_grid:
             wide_bD = as_wanted(wide_bD, amount, features_nD, grid=grid, own_grid=own_grid)

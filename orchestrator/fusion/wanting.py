@@ -16,11 +16,13 @@ class Wanted(torch.autograd.Function):
 
     To the first order pooling costs nothing: a mean is right on average. To the second it costs
     as much as the loss bends along what was lost, and where a loss is a log likelihood, its
-    bend is on average the square of its gradient (Fisher). So the weight's gradient is the
-    length of that part of what was lost which lies along the tokens' gradients. It is nothing
-    for an image to which the loss is not sensitive, nothing for one that differs from its
-    pooled tokens in ways that do not matter, and nothing for one that has all of its tokens:
-    an image wants more only for as long as more would help.
+    bend is on average the square of its gradient (Fisher). So the weight's gradient is made of
+    how much was lost in each place, and how much the loss feels there. It is nothing for an
+    image that the loss does not feel, and nothing for one that has all of its tokens: an image
+    wants more only for as long as more would help.
+
+    Which of what was lost lies along the gradient is not asked: a model that reads something
+    else in a place than its features, that it differs from other images, say, would want none.
     """
 
     @staticmethod
@@ -45,8 +47,8 @@ class Wanted(torch.autograd.Function):
         tokens_bD, features_nD = ctx.saved_tensors
         lost_nD = features_nD.float() - pool(tokens_bD.float(), *ctx.grids)
         felt_nD = pool(grad_bD.float(), *ctx.grids)
-        cost = (felt_nD * lost_nD).sum(-1).square().sum(-1).sqrt()
-        return grad_bD, -cost, None, None, None
+        cost_n = felt_nD.square().sum(-1) * lost_nD.square().mean(-1)
+        return grad_bD, -cost_n.sum(-1).sqrt(), None, None, None
 
 
 def as_wanted(

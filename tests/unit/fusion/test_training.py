@@ -76,22 +76,22 @@ def slope_of_weight(
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_weight_wants_more_by_what_pooling_lost_of_what_the_loss_feels(sign: int) -> None:
+def test_a_weight_wants_more_by_what_was_lost_and_how_much_the_loss_feels(sign: int) -> None:
     features_nD, direction_D = torch.randn(24, 24), torch.randn(24)
     # Each of the 2 x 3 tokens is the mean of 2 x 2.
-    cells = (features_nD @ direction_D).view(2, 2, 3, 2)
+    cells = features_nD.view(2, 2, 3, 2, 24)
     lost = cells - cells.mean(dim=(1, 3), keepdim=True)
     # Whichever way the tokens should go, it is more of them that helps.
     found = slope_of_weight(features_nD, (2, 3), sign * direction_D)
-    torch.testing.assert_close(found, -lost.norm())
+    torch.testing.assert_close(found, -direction_D.norm() * lost.norm() / 24**0.5)
 
 
-def test_an_image_wants_no_more_if_nothing_that_matters_is_lost() -> None:
-    features_nD, direction_D = torch.randn(24, 24), torch.zeros(24)
-    direction_D[0] = 1.0
-    assert slope_of_weight(features_nD, (4, 6), torch.randn(24)) == 0
-    features_nD[:, 0] = 2.0
-    assert slope_of_weight(features_nD, (2, 3), direction_D) == 0
+def test_an_image_wants_no_more_if_nothing_was_lost_or_nothing_is_felt() -> None:
+    features_nD, direction_D = torch.randn(24, 24), torch.randn(24)
+    assert slope_of_weight(features_nD, (4, 6), direction_D) == 0
+    assert slope_of_weight(features_nD, (2, 3), torch.zeros(24)) == 0
+    alike_nD = torch.randn(24).expand(24, 24)
+    assert slope_of_weight(alike_nD, (2, 3), direction_D).abs() < 1e-5
 
 
 @pytest.mark.parametrize("shape", [SHAPE, TIGHT])
