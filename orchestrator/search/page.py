@@ -38,7 +38,8 @@ svg text.name{font-size:12px;font-weight:600;fill:var(--ink)}
 svg text.mark{paint-order:stroke;stroke:var(--card);stroke-width:3px}
 .key.best{background:var(--held)}.key.early{background:none;border:1.5px solid var(--quiet)}
 .key{margin-left:12px}.badge.failed,.badge.refused{background:var(--warn-soft);color:var(--warn)}
-tr.chosen td{background:var(--note-soft)}.scroll{overflow-x:auto}
+h3.quiet{margin-top:18px}h3.quiet+.charts{margin-top:8px}
+td.trial{min-width:9.5em}tr.chosen td{background:var(--note-soft)}.scroll{overflow-x:auto}
 """
 
 
@@ -266,7 +267,7 @@ def _row(trial: Trial, findings: Findings) -> str:
     )
     return (
         f'<tr{chosen}><td class="number">{trial.number}</td>'
-        f'<td class="data">{escaped(told(trial.values), 300)}</td>'
+        f'<td class="data trial">{escaped(told(trial.values), 300)}</td>'
         f'<td><span class="badge {trial.status}">{trial.status}</span>{reason}</td>{cells}</tr>'
     )
 

@@ -1,5 +1,6 @@
 """Pictures of a search, drawn by hand as SVG: points and their front, intervals, rails."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from orchestrator.search.axes import Rail, Scale
 from orchestrator.search.effects import Effect, Level
 
 _WIDTH, _HEIGHT = 360, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 14, 12, 38
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 12, 38
 _ROOM_X, _ROOM_Y = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 _RAILS_WIDTH, _RAILS_HEIGHT, _RAILS_TOP, _RAILS_BOTTOM, _RAILS_SIDE = 1040, 320, 34, 14, 64
 
@@ -181,11 +182,13 @@ def _ticks_across(scale: Scale) -> Iterator[str]:
 
 
 def _tick(value: float, scale: Scale) -> str:
-    # Neighbours must not be written alike.
-    span = scale.high - scale.low
-    if span < 0.02 * max(abs(scale.low), abs(scale.high)):
-        return f"{value:.6g}"
-    return short(0.0 if abs(value) < 1e-9 * span else value)
+    step = scale.ticks[1] - scale.ticks[0]
+    if step >= 1000 or step < 1e-4:
+        return short(0.0 if abs(value) < 1e-9 * step else value)
+    # Enough digits to tell neighbours apart, a step of 2.5 included.
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    digits += round(step * 10**digits, 6) != round(step * 10**digits)
+    return f"{value + 0.0:,.{digits}f}"
 
 
 def _names(axes: tuple[str, str]) -> Iterator[str]:

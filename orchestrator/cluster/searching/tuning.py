@@ -6,8 +6,10 @@ keeps nothing itself: what a search knows is in its ledger, and each run in its 
 
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ray
@@ -21,10 +23,11 @@ from orchestrator.cluster.prepare import Prepared
 from orchestrator.cluster.searching.desk import TrialSpec
 from orchestrator.cluster.searching.stage import CUT_SHORT, Stage
 from orchestrator.cluster.searching.trial import WHOLE, TrialActor
-from orchestrator.config.search import SearchConfig
+from orchestrator.config.search import Objective
 from orchestrator.errors import FaultError
 from orchestrator.search.objectives import IS_BETTER_HIGH
-from orchestrator.search.trials import TrialFigures
+from orchestrator.search.trials import Trial, TrialFigures
+from orchestrator.tracking.summary import EvalFigures
 
 DEATHS = 3
 """How often the process that drives a trial may die: its training goes on from its
@@ -76,7 +79,7 @@ def run_trials(stage: Stage, desk: Any, desk_name: str) -> None:  # noqa: ANN401
                 tune.with_resources(TrialActor, resources),
                 tune_config=tune.TuneConfig(
                     search_alg=_Points(desk_name),
-                    scheduler=_scheduler(stage.config),
+                    scheduler=_scheduler(stage),
                     num_samples=-1,
                     reuse_actors=False,
                 ),
@@ -101,11 +104,12 @@ def run_trials(stage: Stage, desk: Any, desk_name: str) -> None:  # noqa: ANN401
     _note_cut_short(stage)
 
 
-def _scheduler(config: SearchConfig) -> TrialScheduler:
+def _scheduler(stage: Stage) -> TrialScheduler:
+    config = stage.config
     if config.scheduler == "none":
         return FIFOScheduler()
     first = config.objectives[0]
-    return ASHAScheduler(
+    scheduler = ASHAScheduler(
         time_attr="progress",
         metric=first,
         mode="max" if IS_BETTER_HIGH[first] else "min",
@@ -113,6 +117,24 @@ def _scheduler(config: SearchConfig) -> TrialScheduler:
         grace_period=max(1, int(WHOLE * config.asha.first)),
         reduction_factor=config.asha.keep_one_in,
     )
+    for trial in stage.ledger.trials.values():
+        if trial.status in ("finished", "stopped"):
+            _tell_again(scheduler, trial, stage.measured(trial), first)
+    return scheduler
+
+
+def _tell_again(
+    scheduler: TrialScheduler, trial: Trial, measured: Sequence[EvalFigures], first: Objective
+) -> None:
+    """Let a new scheduler know how trials of an earlier driver stood, and when."""
+    assert trial.figures is not None
+    # All that it looks at is by what name to remember it.
+    remembered = SimpleNamespace(trial_id=trial.name)
+    scheduler.on_trial_add(None, remembered)
+    for found in measured:
+        progress = int(WHOLE * found.step / max(1, trial.figures.planned_steps))
+        value = found.loss if first == "loss" else found.accuracy
+        scheduler.on_trial_result(None, remembered, {"progress": progress, first: value})
 
 
 def _note_cut_short(stage: Stage) -> None:
