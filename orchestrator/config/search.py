@@ -1,11 +1,10 @@
 """The ``search`` section: which settings to try, how, and what makes one the best."""
 
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     Discriminator,
     Field,
-    JsonValue,
     PositiveFloat,
     PositiveInt,
     Tag,
@@ -56,7 +55,7 @@ def _how_many(given: object) -> str:
     return "many" if isinstance(given, list | tuple) else "one"
 
 
-Choices: TypeAlias = Annotated[tuple[JsonValue, ...], Field(min_length=1)]
+Choices: TypeAlias = Annotated[tuple[Any, ...], Field(min_length=1)]
 Axis: TypeAlias = Annotated[
     Annotated[Span, Tag("one")] | Annotated[Choices, Tag("many")], Discriminator(_how_many)
 ]

@@ -6,7 +6,8 @@ mistakes of a file are said in one pass.
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, get_args
 
 from pydantic import BaseModel, JsonValue, ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -59,10 +60,18 @@ def field_of(name: str) -> FieldInfo | None:
     return model.model_fields[path[-1]]
 
 
+@lru_cache(maxsize=256)
 def is_whole(name: str) -> bool:
-    """Whether a field takes whole numbers only."""
+    """Whether a field takes whole numbers, and no others."""
     field = field_of(name)
-    return field is not None and _refusal(field, 1.5) is not None
+    kinds = set(_kinds(field.annotation)) if field else set()
+    return int in kinds and float not in kinds
+
+
+def _kinds(annotation: object) -> Iterator[object]:
+    yield annotation
+    for part in get_args(annotation):
+        yield from _kinds(part)
 
 
 def _axis_problems(name: str, axis: object) -> Iterator[str]:
@@ -111,13 +120,17 @@ def _span_problems(field: FieldInfo, axis: object) -> Iterator[str]:
 
 def _refusal(field: FieldInfo, value: JsonValue) -> str | None:
     """Why a field by itself does not take a value; other fields may yet refuse it."""
-    annotation: Any = field.annotation
-    one = create_model("One", __base__=Section, value=(annotation, field))
     try:
-        one.model_validate_json(_as_json({"value": value}))
+        _holder(field).model_validate_json(_as_json({"value": value}))
     except ValidationError as error:
         return "; ".join(_texts(error))
     return None
+
+
+def _holder(field: FieldInfo) -> type[BaseModel]:
+    """A section with this field alone in it."""
+    annotation: Any = field.annotation
+    return create_model("One", __base__=Section, value=(annotation, field))
 
 
 def _texts(error: ValidationError) -> list[str]:

@@ -43,7 +43,8 @@ def draw(space: Space, *, seed: int, number: int) -> Values:
 
 def _draw_one(name: str, axis: Axis, rng: np.random.Generator) -> JsonValue:
     if not isinstance(axis, Span):
-        return axis[int(rng.integers(len(axis)))]
+        chosen: JsonValue = axis[int(rng.integers(len(axis)))]
+        return chosen
     return at(name, axis, float(rng.random()))
 
 
