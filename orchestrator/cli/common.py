@@ -16,7 +16,7 @@ from orchestrator.screen import Bar, Screen
 from orchestrator.tables import EVENT_LINES
 
 if TYPE_CHECKING:
-    from orchestrator.cluster.prepare import Prepared
+    from orchestrator.cluster.prepared import Prepared
     from orchestrator.tracking.events import Event
 
 app = typer.Typer(

@@ -22,7 +22,7 @@ from orchestrator.cluster.lighthouse import Lighthouse
 from orchestrator.cluster.nodes import NodeLook
 from orchestrator.cluster.outcome import Failure, Outcome
 from orchestrator.cluster.outcome import Terms as RecordTerms
-from orchestrator.cluster.prepare import Prepared
+from orchestrator.cluster.prepared import Prepared
 from orchestrator.config.job import Job
 from orchestrator.errors import FaultError, JobError, OrchestratorError
 from orchestrator.storage import Store
@@ -31,7 +31,6 @@ from orchestrator.tracking.recorder import Recorder, recording
 from orchestrator.tracking.summary import RunFigures, summarise
 from orchestrator.train.lease import Lease
 from orchestrator.train.manifest import freeze, read_manifest
-from orchestrator.train.result import local_adapter
 from orchestrator.train.rounds import Terms
 
 RESULT = "result.json"
@@ -110,14 +109,21 @@ def train(prepared: Prepared, watch: Watch, *, recorded: bool = True) -> TrainRe
             if outcome.failure is not None:
                 raise _as_error(store, outcome.failure)
             if recorder is not None:
-                with local_adapter(store) as adapter:
-                    recorder.finish("FINISHED", adapter)
+                _close(recorder, store)
         result = replace(
             _finished(store, prepared, was_finished=False),
             record_problem=recorder.problem if recorder is not None else None,
         )
         store.write(RESULT, json.dumps(result.as_json(), indent=1).encode())
     return result
+
+
+def _close(recorder: Recorder, store: Store) -> None:
+    # Here: it loads torch, which a trial's driver does without.
+    from orchestrator.train.result import local_adapter  # noqa: PLC0415
+
+    with local_adapter(store) as adapter:
+        recorder.finish("FINISHED", adapter)
 
 
 def _check_manifest(store: Store, prepared: Prepared) -> None:

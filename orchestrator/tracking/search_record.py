@@ -39,7 +39,8 @@ class Tracked:
 
     name: str
     run: Store
-    settings: Mapping[str, object]
+    settings: Callable[[], Mapping[str, object]]
+    """Its job, nested as it is."""
     values: Mapping[str, object]
     status: Status | None
     """How it ended; None while it may go on."""
@@ -81,6 +82,7 @@ class SearchRecord:
     """Why MLflow lacks something; None where it has everything."""
 
     _open: dict[str, MlflowRun] = field(default_factory=dict)
+    _complete: set[str] = field(default_factory=set)
     _parent: MlflowRun | None = None
     _ending: Ending | None = None
     _given_up: bool = False
@@ -148,8 +150,12 @@ class SearchRecord:
         """Bring MLflow up to date; it may be done again after any part of it."""
         parent = self._parent_run()
         for trial in self.trials():
+            if trial.name in self._complete:
+                continue
             if not trial.run.exists(COMPLETE):
                 self._copy_trial(parent, trial)
+            if trial.status is not None:
+                self._complete.add(trial.name)
         if ending is not None:
             self._close(parent, ending)
 
@@ -171,7 +177,7 @@ class SearchRecord:
                 self.config,
                 run_name=trial.name,
                 run_id=known,
-                params=trial.settings,
+                params=trial.settings(),
                 tags={"mlflow.parentRunId": parent.run_id, **tags},
             )
             trial.run.write(RUN_ID, run.run_id.encode())

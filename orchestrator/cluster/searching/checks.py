@@ -1,7 +1,8 @@
 """Whether a combination can run at all, before anything is started for it."""
 
 from orchestrator.cluster.costing import cost
-from orchestrator.cluster.prepare import Prepared, Progress, prepare
+from orchestrator.cluster.prepare import Progress, prepare
+from orchestrator.cluster.prepared import Prepared
 from orchestrator.config.job import Job
 from orchestrator.errors import ConfigError
 

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import ray
@@ -13,7 +14,8 @@ from orchestrator.cluster.cell import NAMESPACE
 from orchestrator.cluster.devices import uses_gpu
 from orchestrator.cluster.internals import start_on_head
 from orchestrator.cluster.leasing import kept, leased
-from orchestrator.cluster.prepare import Prepared, Progress
+from orchestrator.cluster.prepare import Progress
+from orchestrator.cluster.prepared import Prepared
 from orchestrator.cluster.searching.checks import checked
 from orchestrator.cluster.searching.desk import Desk
 from orchestrator.cluster.searching.stage import Stage, View
@@ -28,6 +30,7 @@ from orchestrator.search.room import room_for
 from orchestrator.search.space import grid, job_with
 from orchestrator.search.suggesting import suggester_of
 from orchestrator.search.trials import Status as TrialStatus
+from orchestrator.search.trials import Trial
 from orchestrator.storage import Store
 from orchestrator.tracking.mlflow_run import Status
 from orchestrator.tracking.search_record import COMPLETE, Ending, SearchRecord, Tracked
@@ -193,7 +196,7 @@ def _tracked(job: Job, ledger: Ledger) -> list[Tracked]:
         Tracked(
             name=trial.name,
             run=Store.open(job.storage.path).child(trial.name),
-            settings=job_with(job, trial.values, name=trial.name).model_dump(mode="json"),
+            settings=partial(_settings, job, trial),
             values=trial.values,
             status=_RECORDED.get(trial.status),
             reason=trial.reason,
@@ -201,6 +204,10 @@ def _tracked(job: Job, ledger: Ledger) -> list[Tracked]:
         for trial in list(ledger.trials.values())
         if trial.status != "refused"
     ]
+
+
+def _settings(job: Job, trial: Trial) -> dict[str, Any]:
+    return job_with(job, trial.values, name=trial.name).model_dump(mode="json")
 
 
 def _complain(conclusion: Conclusion) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, assert_never
 
 from orchestrator.cluster.driver import may_pass
-from orchestrator.cluster.prepare import Prepared
+from orchestrator.cluster.prepared import Prepared
 from orchestrator.cluster.restarts import GiveUp, Restart, Tally, after_fault
 from orchestrator.cluster.supervise import newest_step
 from orchestrator.cluster.training import TrainResult, train

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias
 
-from orchestrator.cluster.prepare import Prepared
+from orchestrator.cluster.prepared import Prepared
 from orchestrator.config.job import Job
 from orchestrator.config.search import SearchConfig
 from orchestrator.errors import InputError

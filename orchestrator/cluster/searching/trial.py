@@ -14,7 +14,7 @@ from orchestrator.cluster.searching.run import Report, TrialRun
 from orchestrator.cluster.session import quieten
 
 if TYPE_CHECKING:
-    from orchestrator.cluster.searching.desk import TrialSpec
+    from orchestrator.cluster.searching.spec import TrialSpec
 
 SPEC_S = 60.0
 """How long a trial may wait to hear what it is to train."""

@@ -19,8 +19,8 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from orchestrator.cluster.internals import HEAD_RESOURCE
-from orchestrator.cluster.prepare import Prepared
-from orchestrator.cluster.searching.desk import TrialSpec
+from orchestrator.cluster.prepared import Prepared
+from orchestrator.cluster.searching.spec import TrialSpec
 from orchestrator.cluster.searching.stage import CUT_SHORT, Stage
 from orchestrator.cluster.searching.trial import WHOLE, TrialActor
 from orchestrator.config.search import Objective
