@@ -82,7 +82,8 @@ class SearchRecord:
     """Why MLflow lacks something; None where it has everything."""
 
     _open: dict[str, MlflowRun] = field(default_factory=dict)
-    _complete: set[str] = field(default_factory=set)
+    _complete: dict[str, Status] = field(default_factory=dict)
+    """Trials of which MLflow has all, with the end that they came to."""
     _parent: MlflowRun | None = None
     _ending: Ending | None = None
     _given_up: bool = False
@@ -150,12 +151,8 @@ class SearchRecord:
         """Bring MLflow up to date; it may be done again after any part of it."""
         parent = self._parent_run()
         for trial in self.trials():
-            if trial.name in self._complete:
-                continue
-            if not trial.run.exists(COMPLETE):
+            if self._complete.get(trial.name) != (trial.status or "under way"):
                 self._copy_trial(parent, trial)
-            if trial.status is not None:
-                self._complete.add(trial.name)
         if ending is not None:
             self._close(parent, ending)
 
@@ -169,6 +166,10 @@ class SearchRecord:
         return self._parent
 
     def _copy_trial(self, parent: MlflowRun, trial: Tracked) -> None:
+        # An end may be taken back: a larger budget goes on with what a smaller one ended.
+        if trial.status is not None and _mark(trial.run) == trial.status:
+            self._complete[trial.name] = trial.status
+            return
         run = self._open.get(trial.name)
         if run is None:
             known = trial.run.read(RUN_ID).decode() if trial.run.exists(RUN_ID) else None
@@ -190,6 +191,7 @@ class SearchRecord:
                 run.set_tags({"trial.reason": trial.reason})
             run.finish(trial.status)
             trial.run.write(COMPLETE, trial.status.encode())
+            self._complete[trial.name] = trial.status
             del self._open[trial.name]
 
     def _close(self, parent: MlflowRun, ending: Ending) -> None:
@@ -218,3 +220,7 @@ class SearchRecord:
             run.log_artifacts(Path(folder), ADAPTER)
         run.register(self.name, ADAPTER)
         run.finish("FINISHED")
+
+
+def _mark(run: Store) -> str | None:
+    return run.read(COMPLETE).decode() if run.exists(COMPLETE) else None

@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -103,14 +103,13 @@ def search(job: Job, audience: Audience) -> SearchResult:
             job.model_dump(mode="json"),
             lambda: _tracked(job, ledger),
         )
-        if was_finished and record.is_complete:
-            return SearchResult(conclude(job, ledger), was_finished=True)
-        with record.kept():
+        with nullcontext() if was_finished and record.is_complete else record.kept():
             if not was_finished:
                 _try_all(job, ledger, audience, is_held)
             conclusion = conclude(job, ledger)
-            # The files first: they are there whatever becomes of the record.
-            conclusion.keep(store)
+            if not was_finished:
+                # First: they are there whatever becomes of the record.
+                conclusion.keep(store)
             record.conclude(_ending(conclusion))
         if conclusion.best is None:
             _complain(conclusion)
@@ -163,7 +162,7 @@ def _stage(
     ready: dict[str, Prepared] = {}
 
     def check(trial_job: Job) -> Prepared:
-        return ready.pop(trial_job.name, None) or checked(trial_job)
+        return ready.pop(trial_job.name, None) or checked(trial_job, audience.indexing)
 
     stage = Stage(job, ledger, suggester_of(config), check, room, show)
     if config.searcher == "grid":

@@ -121,7 +121,7 @@ class TrialRun:
         except StoppedError:
             end = Report("stopped")
         except OrchestratorError as error:
-            end = Report("failed", reason=error.problem)
+            end = Report("failed", reason=error.problem.splitlines()[0])
         except Exception as error:  # noqa: BLE001 - the boundary of an actor
             end = Report("failed", reason=f"{type(error).__name__}: {error}")
         with self._changed:

@@ -92,52 +92,44 @@ class Stage:
         """What is to be trained next, if there is room for it now."""
         if len(self.running) >= self._room():
             return "wait"
-        spent = self.spent()
-        if self._unfinished and exhausted(self.config.budget, spent) is None:
-            return self._go_on(self._unfinished.pop(0))
-        while may_begin(self.config.budget, self.spent()):
-            values = self._suggester.next()
-            if values is None:
-                return "over"
-            prepared = self._begun(values)
+        while (trial := self._candidate()) is not None:
+            prepared = self._checked(trial)
             if prepared is not None:
+                self.running.add(trial.name)
+                self.ledger.put(replace(trial, status="running", reason=""))
                 return prepared
         return "over"
 
-    def _go_on(self, trial: Trial) -> Prepared:
-        prepared = self._check(job_with(self.job, trial.values, name=trial.name))
-        self.running.add(trial.name)
-        self.ledger.put(replace(trial, status="running", reason=""))
-        return prepared
+    def _candidate(self) -> Trial | None:
+        """A trial of an earlier driver that goes on, or a new one; None where all is tried."""
+        spent = self.spent()
+        if self._unfinished and exhausted(self.config.budget, spent) is None:
+            return self._unfinished.pop(0)
+        if not may_begin(self.config.budget, spent):
+            return None
+        values = self._suggester.next()
+        return None if values is None else self._trial(values)
 
-    def _begun(self, values: Values) -> Prepared | None:
-        """A new trial's job with its indexes; None where it is refused."""
+    def _trial(self, values: Values) -> Trial:
         name = trial_name(self.job.name, values)
-        trial = self.ledger.trials.get(name) or Trial(
-            name=name, number=self.ledger.next_number(), values=values, status="running"
-        )
-        if trial.status == "refused":
-            self._suggester.tell(values, None, whole=False)
-            return None
-        try:
-            prepared = self._check(job_with(self.job, values, name=name))
-        except InputError as error:
-            self.refuse(values, error)
-            self._suggester.tell(values, None, whole=False)
-            return None
-        self.running.add(name)
-        self.ledger.put(trial)
-        return prepared
+        number = self.ledger.next_number()
+        known = self.ledger.trials.get(name)
+        return known or Trial(name=name, number=number, values=values, status="running")
+
+    def _checked(self, trial: Trial) -> Prepared | None:
+        """Its job with its indexes; None where it cannot run, which is noted."""
+        if trial.status != "refused":
+            try:
+                return self._check(job_with(self.job, trial.values, name=trial.name))
+            except InputError as error:
+                self.refuse(trial.values, error)
+        self._suggester.tell(trial.values, None, whole=False)
+        return None
 
     def refuse(self, values: Values, error: InputError) -> None:
         """Note a combination that cannot run."""
-        name = trial_name(self.job.name, values)
-        number = self.ledger.next_number()
-        self.ledger.put(
-            Trial(
-                name=name, number=number, values=values, status="refused", reason=error.problem
-            )
-        )
+        trial = self._trial(values)
+        self.ledger.put(replace(trial, status="refused", reason=error.problem))
 
     def stands(self, name: str, figures: TrialFigures, note: str) -> None:
         """A running trial says how it is."""

@@ -58,7 +58,8 @@ def complaints(path: Path) -> list[str]:
             "search.space.train.learning_rate: log: the least (0) has to be above 0",
         ),
         (
-            "{space: {train.learning_rate: {log: [1.0e-5, 2]}}, searcher: tpe, budget: {trials: 9}}",
+            "{space: {train.learning_rate: {log: [1.0e-5, 2]}}, searcher: tpe, "
+            "budget: {trials: 9}}",
             "search.space.train.learning_rate: input should be less than or equal to 1, got 2",
         ),
         (
