@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -193,19 +192,3 @@ def test_a_search_whose_driver_is_killed_goes_on_and_does_nothing_twice(
     leases = [[*(root / t["name"] / "lease").glob("*.json")] for t in (first, second)]
     assert [len(each) for each in leases] == [1, 2]
     assert "starting again" in (tmp_path / "err").read_text()
-
-
-def test_a_search_ends_with_its_budget_and_goes_on_with_a_larger_one(
-    make_job: Callable[..., Job], session: None
-) -> None:
-    del session
-    recipe = {"epochs": 4, "global_batch": 8, "checkpoint_every_steps": 2}
-    job = make_job("budgeted", train=recipe, tracking={"experiment": "budgeted"})
-    space = {"lora.rank": [2, 4]}
-    started_s = time.monotonic()
-    result = searched(searching(job, space=space, budget={"trials": 1}))
-    assert [trial.status for trial in result.conclusion.trials] == ["finished"]
-    more = searched(searching(job, space=space, budget={"trials": 2}))
-    assert [trial.status for trial in more.conclusion.trials] == ["finished", "finished"]
-    assert more.conclusion.trials[0] == result.conclusion.trials[0]
-    assert more.conclusion.spent.hours * 3600 <= time.monotonic() - started_s
