@@ -30,7 +30,8 @@ ADAPTER: Final = "adapter"
 JOB: Final = "job.yaml"
 _PATIENCE: Final = Patience(gather_s=3.0)
 _SHARE: Final = 20
-"""So many times as long as a copy took, nothing is copied."""
+"""So many times as long as a copy took, nothing is copied, and at most ``_REST_S``."""
+_REST_S: Final = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,7 +146,8 @@ class SearchRecord:
             self.problem = None
             if ending is not None:
                 return
-            pause_s = max(self.patience.gather_s, _SHARE * (time.monotonic() - began_s))
+            rest_s = min(_REST_S, _SHARE * (time.monotonic() - began_s))
+            pause_s = max(self.patience.gather_s, rest_s)
 
     def _copy(self, ending: Ending | None) -> None:
         """Bring MLflow up to date; it may be done again after any part of it."""

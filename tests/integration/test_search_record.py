@@ -101,9 +101,9 @@ def test_nothing_is_lost_by_a_server_that_is_away_and_every_end_is_told_apart(
         for name in ends:
             steps(runs[name], 4, 6)
         ends.update(good="FINISHED", early="KILLED", bad="FAILED")
+        record.conclude(Ending("good", {"search.html": b"page"}, {"best.loss": 0.5}, b"job"))
         until(lambda: record.problem, "nobody noticed that the server is away")
         time.sleep(AWAY_S)
-        record.conclude(Ending("good", {"search.html": b"page"}, {"best.loss": 0.5}, b"job"))
         with a_server(tmp_path, port) as url:
             until(lambda: record.is_complete, f"not complete: {record.problem}")
             check(MlflowClient(tracking_uri=url), store, runs, ends)
