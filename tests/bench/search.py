@@ -28,6 +28,8 @@ import yaml
 
 from orchestrator.config.job import Job
 from orchestrator.config.load import load_job
+from orchestrator.data.lint.words import escaped
+from orchestrator.search.naming import told as told_of
 from orchestrator.search.naming import trial_name
 from orchestrator.search.space import grid, job_with
 from tests.bench.faults import ROOT
@@ -110,6 +112,7 @@ def twelve(folder: Path) -> dict[str, Any]:
     search_s = time.monotonic() - begun_s
     shutil.copy(Path(told["page"]), ROOT / ".demo/search.html")
     alone, _ = run("train", Path(told["best_job"]), folder)
+    page = Path(told["page"]).read_text()
     statuses = [trial["status"] for trial in told["trials"]]
     return {
         "minutes": round(search_s / 60, 1),
@@ -121,9 +124,7 @@ def twelve(folder: Path) -> dict[str, Any]:
         "restarts of trials": sum(
             (t["figures"] or {}).get("restarts", 0) for t in told["trials"]
         ),
-        "on the page": sum(
-            trial["status"] in Path(told["page"]).read_text() for trial in told["trials"]
-        ),
+        "on the page": sum(escaped(told_of(t["values"])) in page for t in told["trials"]),
         "crash": [t["reason"] for t in told["trials"] if t["status"] == "failed"],
         "best": told["best"]["values"],
         "winner alone is the same": alone["weights_sha256"] == told["best"]["weights_sha256"],
