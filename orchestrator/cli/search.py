@@ -73,13 +73,10 @@ def run_search(
         with screen.table(TRIAL_COLUMNS) as table:
 
             def show(view: "View") -> None:
-                for trial in view.trials:
-                    if told.get(trial.name) != trial.status:
-                        told[trial.name] = trial.status
-                        screen.say(trial_line(trial))
-                rows = [
-                    trial_row(trial, view.notes.get(trial.name, "")) for trial in view.trials
-                ]
+                for line in _news(view, told):
+                    screen.say(line)
+                notes = view.notes
+                rows = [trial_row(trial, notes.get(trial.name, "")) for trial in view.trials]
                 table.show(search_title(view), rows)
 
             def indexing(done: int, what: str) -> None:
@@ -93,6 +90,16 @@ def run_search(
         screen.show(job.name, search_rows(result.conclusion))
         if as_json:
             screen.print_json(json.dumps(result.as_json()))
+
+
+def _news(view: "View", told: dict[str, str]) -> Iterator[str]:
+    """What has changed since it was told; it stays on the screen when the table is gone."""
+    for trial in view.trials:
+        line, note = trial_line(trial), view.notes.get(trial.name, "")
+        for key, word in ((trial.name, trial.status), (f"{trial.name} waits", note)):
+            if word and told.get(key) != word:
+                yield line if key == trial.name else f"trial {trial.number} waits: {word}"
+            told[key] = word
 
 
 @contextmanager

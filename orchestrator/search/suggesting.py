@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from orchestrator.config.search import SearchConfig, Span
 from orchestrator.config.space import is_whole
 from orchestrator.search.naming import trial_name
-from orchestrator.search.space import Values, draw, grid
+from orchestrator.search.space import Space, Values, draw, grid
 
 if TYPE_CHECKING:
     import optuna
@@ -24,7 +24,7 @@ class Suggester(Protocol):
         ...
 
     def began(self, values: Values, /) -> None:
-        """These are tried already: an earlier driver began with them."""
+        """These are tried already, by an earlier driver, whose space may have been another."""
         ...
 
     def tell(self, values: Values, costs: tuple[float, ...] | None, /, *, whole: bool) -> None:
@@ -113,6 +113,8 @@ class Asked:
         return None
 
     def began(self, values: Values, /) -> None:
+        if not _holds(self._space, values):
+            return
         places = {name: self._place(name, value) for name, value in values.items()}
         self._study.enqueue_trial(places)
         trial = self._study.ask()
@@ -122,7 +124,9 @@ class Asked:
 
     def tell(self, values: Values, costs: tuple[float, ...] | None, /, *, whole: bool) -> None:
         self._outcomes[_key(values)] = (costs, whole)
-        self._close(self._open.pop(_key(values)), costs, whole=whole)
+        trial = self._open.pop(_key(values), None)
+        if trial is not None:
+            self._close(trial, costs, whole=whole)
 
     def _close(
         self, trial: "optuna.trial.Trial", costs: tuple[float, ...] | None, *, whole: bool
@@ -150,6 +154,18 @@ class Asked:
     def _place(self, name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON
         axis = self._space[name]
         return value if isinstance(axis, Span) else list(axis).index(value)
+
+
+def _holds(space: Space, values: Values) -> bool:
+    """Whether these values could have come from this space."""
+    if values.keys() != space.keys():
+        return False
+    return all(
+        axis.ends[0] <= value <= axis.ends[1]
+        if isinstance(axis, Span) and isinstance(value, int | float)
+        else not isinstance(axis, Span) and value in axis
+        for axis, value in ((space[name], value) for name, value in values.items())
+    )
 
 
 def _key(values: Values) -> str:

@@ -73,6 +73,22 @@ def test_tpe_looks_where_it_was_good_and_learns_it_from_an_earlier_driver_too() 
         assert statistics.median(cost(values) for values in drawn if values) < 1.1
 
 
+def test_trials_of_a_space_that_was_another_are_passed_over() -> None:
+    suggester = drawing("tpe")
+    wider: list[Values] = [
+        {"train.learning_rate": 1e-3, "lora.rank": 16},
+        {"train.learning_rate": 1e-9, "lora.rank": 4},
+        {"lora.rank": 4},
+    ]
+    for values in wider:
+        suggester.began(values)
+        suggester.tell(values, (1.0,), whole=True)
+    inside: Values = {"train.learning_rate": 1e-3, "lora.rank": 8}
+    suggester.began(inside)
+    suggester.tell(inside, (1.0,), whole=True)
+    assert suggester.next() is not None
+
+
 @pytest.mark.parametrize("searcher", ["tpe", "nsga2"])
 def test_what_failed_or_was_ended_early_is_heard_without_harm(searcher: str) -> None:
     objectives = ["loss", "peak_memory"] if searcher == "nsga2" else ["loss"]
