@@ -138,7 +138,7 @@ def _decision(findings: Findings) -> Iterator[str]:
         f"{TITLES[each]} {_number(measured(best.figures, each))}"
         for each in findings.config.objectives
     )
-    why = "It has the best of all that came to their end."
+    why = "It is the best of all that came to their end."
     if len(findings.config.objectives) > 1:
         first = TITLES[findings.config.objectives[0]]
         why = (

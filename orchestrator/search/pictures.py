@@ -9,7 +9,7 @@ from orchestrator.search.axes import Rail, Scale
 from orchestrator.search.effects import Effect, Level
 
 _WIDTH, _HEIGHT = 360, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 12, 38
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 24, 12, 38
 _ROOM_X, _ROOM_Y = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 _RAILS_WIDTH, _RAILS_HEIGHT, _RAILS_TOP, _RAILS_BOTTOM, _RAILS_SIDE = 1040, 320, 34, 14, 64
 
