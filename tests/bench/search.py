@@ -5,8 +5,9 @@
 
 ``twelve``: ``jobs/search_demo.yaml`` on two cores. A worker is killed, a trial is made to crash
 (what lies where its run is to begin is no run), and the driver is killed in the middle. Then
-the winner's job is trained alone. ``asha``: a grid, and the same with ASHA. ``overhead``: a
-search of three, and the same three by ``orchestrator train`` one after the other.
+the winner's job is trained alone. ``small``: the same on the data of the tests. ``asha``: a
+grid, and the same with ASHA. ``overhead``: a search of three, and the same three by
+``orchestrator train`` one after the other.
 """
 
 import argparse
@@ -36,7 +37,8 @@ from tests.bench.faults import ROOT
 from tests.made_job import made_job
 
 PATIENCE_S = 1800.0
-KINDS = ("twelve", "asha", "overhead")
+KINDS = ("twelve", "small", "asha", "overhead")
+USUAL = ("twelve", "asha", "overhead")
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 
 
@@ -93,6 +95,21 @@ def twelve(folder: Path) -> dict[str, Any]:
             "tracking": job.tracking.model_copy(update={"uri": f"sqlite:///{folder}/m.db"}),
         }
     )
+    return disturbed(job, folder)
+
+
+def small(folder: Path) -> dict[str, Any]:
+    """The same disasters on the small data of the tests, where there is no demo's."""
+    space = {"images.max_images": [1, 2, 3], "train.global_batch": [4, 8, 16, 32]}
+    recipe = {"epochs": 3, "checkpoint_every_steps": 2}
+    base = made_job(folder, "small", 64, train=recipe, images={"select": "even"})
+    search = {"space": space, "objectives": ["loss", "device_hours"]}
+    plain = base.model_dump(mode="json") | {"search": search}
+    return disturbed(Job.model_validate_json(json.dumps(plain)), folder)
+
+
+def disturbed(job: Job, folder: Path) -> dict[str, Any]:
+    """A search of twelve trials through three disasters, and its winner alone."""
     assert job.search is not None
     names = [trial_name(job.name, values) for values in grid(job.search.space)]
     root, crashing = Path(job.storage.path), names[2]
@@ -110,7 +127,9 @@ def twelve(folder: Path) -> dict[str, Any]:
         print(f"driver killed after {time.monotonic() - begun_s:.0f} s", flush=True)
         told = finished(process, out)
     search_s = time.monotonic() - begun_s
-    shutil.copy(Path(told["page"]), ROOT / ".demo/search.html")
+    kept = ROOT / ".bench/search.html"
+    kept.parent.mkdir(exist_ok=True)
+    shutil.copy(Path(told["page"]), kept)
     alone, _ = run("train", Path(told["best_job"]), folder)
     page = Path(told["page"]).read_text()
     statuses = [trial["status"] for trial in told["trials"]]
@@ -220,7 +239,7 @@ def overhead(folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--what", choices=KINDS, nargs="*", default=KINDS)
+    parser.add_argument("--what", choices=KINDS, nargs="*", default=USUAL)
     for what in parser.parse_args().what:
         with tempfile.TemporaryDirectory() as folder:
             found = globals()[what](Path(folder))
