@@ -94,6 +94,9 @@ def run_search(
 
 def _news(view: "View", told: dict[str, str]) -> Iterator[str]:
     """What has changed since it was told; it stays on the screen when the table is gone."""
+    if not told:
+        # A driver that goes on says nothing of what ended before it began.
+        told |= {trial.name: trial.status for trial in view.trials if trial.has_ended}
     for trial in view.trials:
         line, note = trial_line(trial), view.notes.get(trial.name, "")
         for key, word in ((trial.name, trial.status), (f"{trial.name} waits", note)):

@@ -172,8 +172,9 @@ def _peak_memory_mb(done: Sequence[Event]) -> float | None:
 def _cell_s(events: Sequence[Event]) -> float:
     total, size = 0.0, 0
     for earlier, later in itertools.pairwise([*events[:1], *events]):
-        # Between two attempts nobody is there, and until when the last one lived is unknown.
-        if later["kind"] in ("started", "resumed"):
+        # Between two attempts nobody is there, and until when the last one lived is unknown; a
+        # driver that comes later starts a lighthouse first.
+        if later["kind"] in ("lighthouse", "started", "resumed"):
             size = 0
         total += size * _elapsed_s(earlier, later)
         if later["kind"] == "joined":
