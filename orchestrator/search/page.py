@@ -39,7 +39,8 @@ svg text.mark{paint-order:stroke;stroke:var(--card);stroke-width:3px}
 .key.best{background:var(--held)}.key.early{background:none;border:1.5px solid var(--quiet)}
 .key{margin-left:12px}.badge.failed,.badge.refused{background:var(--warn-soft);color:var(--warn)}
 h3.quiet{margin-top:18px}h3.quiet+.charts{margin-top:8px}
-td.trial{min-width:9.5em}td.status{min-width:9em}tr.chosen td{background:var(--note-soft)}.scroll{overflow-x:auto}
+td.trial{min-width:9.5em}td.status{min-width:9em}
+tr.chosen td{background:var(--note-soft)}.scroll{overflow-x:auto}
 """
 
 
@@ -268,7 +269,8 @@ def _row(trial: Trial, findings: Findings) -> str:
     return (
         f'<tr{chosen}><td class="number">{trial.number}</td>'
         f'<td class="data trial">{escaped(told(trial.values), 300)}</td>'
-        f'<td class="status"><span class="badge {trial.status}">{trial.status}</span>{reason}</td>{cells}</tr>'
+        f'<td class="status"><span class="badge {trial.status}">{trial.status}</span>'
+        f"{reason}</td>{cells}</tr>"
     )
 
 
