@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .PHONY: demo test check schema clean simulate chaos
-.PHONY: bench-images bench-index bench-handout bench-plan bench-exact bench-checkpoints bench-faults bench-overhead bench-fusion bench-memory
+.PHONY: bench-images bench-index bench-handout bench-plan bench-exact bench-checkpoints bench-faults bench-overhead bench-fusion bench-memory bench-search
 
 demo: .venv/.stamp
 	@$(BIN)/orchestrator demo
@@ -49,6 +49,11 @@ bench-memory: .venv/.stamp
 
 bench-checkpoints: .venv/.stamp
 	@$(BIN)/python -m tests.bench.checkpoints
+
+# A search of twelve through a killed worker, a crash and a killed driver; what ASHA saves; what
+# searching costs: some 40 minutes, on a machine with nothing else to do.
+bench-search: .venv/.stamp
+	@$(BIN)/python -m tests.bench.search
 
 # What a day on 1,000 spot nodes would bring, in three kinds of market: .demo/simulation.png.
 simulate: .venv/.stamp

@@ -3,12 +3,13 @@
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -54,6 +55,15 @@ class Screen:
         self.console.print(table)
 
     @contextmanager
+    def table(self, columns: Sequence[str]) -> Iterator["LiveTable"]:
+        """A table for as long as the block takes."""
+        if not self.console.is_terminal:
+            yield LiveTable(None, columns)
+            return
+        with Live(console=self.console, transient=True, auto_refresh=False) as live:
+            yield LiveTable(live, columns)
+
+    @contextmanager
     def bar(self, title: str, total: int | None = None) -> Iterator["Bar"]:
         """A progress bar for as long as the block takes."""
         columns = (
@@ -72,6 +82,25 @@ class Screen:
             yield bar
         # A bar vanishes; what it has shown stays as a line, also where there is no terminal.
         self.say(f"{title}: {bar.text()} ({time.monotonic() - started_s:.0f} s)")
+
+
+class LiveTable:
+    """A table that is drawn anew where it stands, on a terminal; elsewhere nothing is shown."""
+
+    def __init__(self, live: Live | None, columns: Sequence[str]) -> None:
+        self._live, self._columns = live, columns
+
+    def show(self, title: str, rows: Sequence[Sequence[str]]) -> None:
+        """Draw the rows that are there now; of many, the last ones."""
+        if self._live is None:
+            return
+        table = Table(title=title, title_justify="left")
+        for column in self._columns:
+            table.add_column(column, overflow="fold")
+        room = max(3, self._live.console.height - 6)
+        for row in rows[-room:]:
+            table.add_row(*row)
+        self._live.update(table, refresh=True)
 
 
 def say_after_another(text: str) -> None:

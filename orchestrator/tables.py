@@ -1,16 +1,22 @@
 """Figures as a person reads them: rows of tables, and lines for what happens."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+from orchestrator.search.naming import told
 
 if TYPE_CHECKING:
     from orchestrator.cluster.costing import Costing
     from orchestrator.cluster.demo import DemoReport
     from orchestrator.cluster.evaluating import Answer
+    from orchestrator.cluster.searching.stage import View
     from orchestrator.cluster.training import TrainResult
     from orchestrator.data.grouping.group import GroupReport
     from orchestrator.data.index import Index
     from orchestrator.data.lint.inspection import Inspection
+    from orchestrator.search.concluding import Conclusion
+    from orchestrator.search.trials import Trial
     from orchestrator.simulate.command import Report
     from orchestrator.simulate.run import Ranked, Simulation
     from orchestrator.tracking.events import Event
@@ -199,3 +205,89 @@ def _in_a_line(ranked: "Ranked") -> str:
             "no step" if cost is None else f"{cost:,.2f} a thousand steps",
         ]
     )
+
+
+TRIAL_COLUMNS = (
+    "#",
+    "trial",
+    "status",
+    "steps",
+    "loss",
+    "accuracy",
+    "samples/s",
+    "peak MB",
+    "device-h",
+    "",
+)
+"""What the table of a search's trials shows."""
+
+
+def trial_row(trial: "Trial", note: str) -> list[str]:
+    """A trial in the table."""
+    figures = trial.figures
+    shown = ["-"] * 6
+    if figures is not None:
+        shown = [
+            f"{figures.steps}/{figures.planned_steps}",
+            _shown(figures.loss, "{:.4f}"),
+            _shown(figures.accuracy, "{:.1%}"),
+            f"{figures.samples_per_s:.1f}",
+            _shown(figures.peak_memory_mb, "{:,.0f}"),
+            f"{figures.device_hours:.3f}",
+        ]
+    return [str(trial.number), told(trial.values), trial.status, *shown, note or trial.reason]
+
+
+def trial_line(trial: "Trial") -> str:
+    """What has become of a trial, in a line."""
+    figures, reason = trial.figures, f": {trial.reason}" if trial.reason else ""
+    loss = (
+        f", loss {figures.loss:.4f}" if figures is not None and figures.loss is not None else ""
+    )
+    steps = f" after {figures.steps} steps{loss}" if figures is not None else ""
+    return f"trial {trial.number} ({told(trial.values)}) {trial.status}{steps}{reason}"
+
+
+def search_title(view: "View") -> str:
+    """What stands above the table of trials."""
+    ended = sum(trial.has_ended for trial in view.trials)
+    spent = view.spent
+    return (
+        f"{ended} of {len(view.trials)} trials ended, room for {view.room} at once; "
+        f"{spent.steps:,} steps, {spent.device_hours:.3f} device-hours, "
+        f"{60 * spent.hours:.1f} min"
+    )
+
+
+def search_rows(conclusion: "Conclusion") -> list[tuple[str, str]]:
+    """What a search has found, as a table."""
+    counts = Counter(trial.status for trial in conclusion.trials)
+    rows = [("trials", ", ".join(f"{count} {status}" for status, count in counts.items()))]
+    for place, trial in enumerate(conclusion.front):
+        assert trial.figures is not None
+        name = "the best" if place == 0 else "not beaten by any"
+        figures = trial.figures
+        rows.append(
+            (
+                name,
+                f"{told(trial.values)}: loss {_shown(figures.loss, '{:.4f}')}, accuracy "
+                f"{_shown(figures.accuracy, '{:.1%}')}, {figures.samples_per_s:.1f} samples/s, "
+                f"{_shown(figures.peak_memory_mb, '{:,.0f}')} MB, "
+                f"{figures.device_hours:.3f} device-hours",
+            )
+        )
+    told_files = conclusion.as_json()
+    return [
+        *rows,
+        ("weights of the best", conclusion.best.weights_sha256 if conclusion.best else "-"),
+        (
+            "steps, device-hours",
+            f"{conclusion.spent.steps:,}, {conclusion.spent.device_hours:.3f}",
+        ),
+        ("job of the best", str(told_files["best_job"])),
+        ("page", str(told_files["page"])),
+    ]
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)

@@ -2,14 +2,15 @@
 
 import typer
 
-from orchestrator.cli import data, machines, runs
+from orchestrator.cli import data, machines, runs, search
 from orchestrator.cli.common import app
+from orchestrator.cli.driving import drive
 from orchestrator.errors import InputError, OrchestratorError
 
-COMMANDS = (data, runs, machines)
+COMMANDS = (data, runs, search, machines)
 """Where the commands are; importing them puts them into ``app``."""
 
-drive = runs.drive
+__all__ = ["COMMANDS", "drive", "main"]
 
 
 def main() -> None:

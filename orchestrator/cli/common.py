@@ -16,7 +16,7 @@ from orchestrator.screen import Bar, Screen
 from orchestrator.tables import EVENT_LINES
 
 if TYPE_CHECKING:
-    from orchestrator.cluster.prepare import Prepared
+    from orchestrator.cluster.prepared import Prepared
     from orchestrator.tracking.events import Event
 
 app = typer.Typer(
@@ -70,12 +70,21 @@ def load(job_file: Path, overrides: list[str] | None) -> Job:
 
 
 @contextmanager
-def session(job: Job, address: str | None, screen: Screen) -> Iterator[None]:
-    """A connection to Ray, with a word while it is made."""
+def session(
+    job: Job, address: str | None, screen: Screen, cpus: int | None = None
+) -> Iterator[None]:
+    """A connection to Ray, with a word while it is made.
+
+    Args:
+        job: What is to be done.
+        address: Of a running cluster.
+        screen: Where the word appears.
+        cpus: That a private cluster offers at least; None: a worker's share for the least
+            workers, and one more to render and index with.
+    """
     from orchestrator.cluster.session import open_session
 
-    # A worker's share, and one CPU more to render and index with.
-    cpus = job.scale.workers[0] * job.scale.cpus_per_worker + 1
+    cpus = cpus or job.scale.workers[0] * job.scale.cpus_per_worker + 1
     with ExitStack() as stack:
         with screen.console.status("Starting Ray"):
             stack.enter_context(open_session(address, cpus=cpus))

@@ -40,29 +40,20 @@ def train(
     """Train, taking up whatever of the run is already there."""
     job = load(job_file, overrides)
     if not supervise:
-        _train(job, address, as_json, nullcontext())
+        run_train(job, address, as_json, nullcontext())
         return
-    from orchestrator.cluster.supervise import Orders
+    from orchestrator.cluster.supervise import Orders, newest_step
     from orchestrator.cluster.supervise import supervise as run
 
     orders = Orders(job.model_dump_json(), address, as_json)
     store = Store.open(job.storage.path).child(job.name)
-    raise SystemExit(run(orders, store, say_after_another))
+    raise SystemExit(run(orders, lambda: newest_step(store), say_after_another))
 
 
-def drive() -> None:
-    """What a supervised ``train`` starts: the driver, which exits as ``train`` is to."""
-    from orchestrator.cluster.driver import Leash
-
-    orders, leash = Leash.taken()
-    job = Job.model_validate_json(orders.job_json)
-    with leash.told():
-        _train(job, orders.address, orders.as_json, leash.holding())
-
-
-def _train(
+def run_train(
     job: Job, address: str | None, as_json: bool, leash: AbstractContextManager[None]
 ) -> None:
+    """Train, as the driver."""
     with screen_of(logs_of(job), "train") as screen, leash, session(job, address, screen):
         from orchestrator.cluster.training import train as run
 

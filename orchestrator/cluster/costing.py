@@ -9,7 +9,7 @@ import numpy as np
 
 from orchestrator.cluster.devices import Device, smallest_device, uses_gpu
 from orchestrator.cluster.forecast import sampled_steps
-from orchestrator.cluster.prepare import Prepared
+from orchestrator.cluster.prepared import Prepared
 from orchestrator.cluster.resolving import costs_of, room_of
 from orchestrator.data.index import Index
 from orchestrator.errors import ConfigError

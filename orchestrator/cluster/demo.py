@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from orchestrator.cluster.evaluating import ALL_QUESTIONS, Answer, evaluate
 from orchestrator.cluster.local import LocalCluster, start_cluster
-from orchestrator.cluster.prepare import Prepared, prepare
+from orchestrator.cluster.prepare import prepare
+from orchestrator.cluster.prepared import Prepared
 from orchestrator.cluster.session import open_session
 from orchestrator.cluster.training import RESULT, TrainResult, Watch, train
 from orchestrator.config.job import Job

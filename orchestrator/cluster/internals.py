@@ -69,7 +69,14 @@ def start_on_head(kind: type, *args: Any, **options: Any) -> Any:  # noqa: ANN40
         options: Options of the actor, as ``max_concurrency``.
     """
     head = {HEAD_RESOURCE: 0.001}
-    return ray.remote(kind).options(num_cpus=0, resources=head, **options).remote(*args)
+    actor = ray.remote(kind).options(
+        num_cpus=0,
+        resources=head,
+        # Said, or whoever is in a placement group itself, as a trial is, starts it in there.
+        scheduling_strategy="DEFAULT",
+        **options,
+    )
+    return actor.remote(*args)
 
 
 def block_refs(

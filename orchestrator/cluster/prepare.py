@@ -1,18 +1,17 @@
-"""A job with its indexes: what there is to plan, and what the hand-out is to render."""
+"""Build a job's indexes, and plan what is to be rendered of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.cluster.handout import Course
 from orchestrator.cluster.indexing import build_index
+from orchestrator.cluster.prepared import Prepared
 from orchestrator.cluster.resizing import resize_media
 from orchestrator.cluster.resolving import longest_allowed, settle
 from orchestrator.cluster.tasks import IndexSpec
 from orchestrator.config.data import DataSource
 from orchestrator.config.job import Job
 from orchestrator.data.index import Index
-from orchestrator.data.shards import ShardMap
 from orchestrator.plan.mix import Mix, Share
 from orchestrator.plan.steps import Part
 
@@ -20,34 +19,6 @@ Progress = Callable[[int, str], None]
 
 EVAL_BATCH = 64
 """Held-out samples scored in one round."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A resolved job, and what was found or built for it."""
-
-    job: Job
-    indexes: dict[Part, Index]
-    courses: dict[Part, Course]
-
-    def num_steps(self, part: Part) -> int:
-        """Optimizer steps, or pieces of an evaluation; 0 without such data."""
-        return self.courses[part].open()[1].num_steps if part in self.courses else 0
-
-    @property
-    def micro_tokens(self) -> int:
-        """The token budget in use."""
-        budget: int = self.courses["train"].plan["micro_tokens"]
-        return budget
-
-    @property
-    def identity(self) -> str:
-        """Equal where all samples are, and what they are read from at which size."""
-        copies = [course.shards for course in self.courses.values() if course.shards]
-        return " ".join(
-            [index.summary.fingerprint for index in self.indexes.values()]
-            + [ShardMap.open(folder).summary.pixels for folder in copies]
-        )
 
 
 def prepare(job: Job, progress: Progress | None = None) -> Prepared:

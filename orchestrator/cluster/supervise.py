@@ -1,4 +1,4 @@
-"""``orchestrator train``, as it is typed: a parent that starts the driver, and starts it again.
+"""``orchestrator train`` or ``search``, as typed: a parent that starts the driver, and again.
 
 A driver dies of what it cannot help: memory runs short, its cluster is lost, the store does not
 answer. The parent loads neither Ray nor torch, so that it is not what dies; it decides nothing
@@ -44,6 +44,8 @@ class Orders:
     as_json: bool
     again: bool = False
     """Whether there was a driver before: a cluster that is not there was there then."""
+    command: str = "train"
+    """What was typed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,12 @@ def read_ending(code: int, word: bytes) -> Ending:
     return Died(FaultError(how, "the driver", fix))
 
 
-def supervise(orders: Orders, run: Store, say: Callable[[str], None]) -> int:
-    """Have a driver train; start it again after each fault.
+def supervise(orders: Orders, progress: Callable[[], int], say: Callable[[str], None]) -> int:
+    """Have a driver work; start it again after each fault.
 
     Args:
         orders: What the driver is told.
-        run: The run's store.
+        progress: The newest step that was ever done: how far the work has come.
         say: Shows a person one line.
 
     Returns:
@@ -110,7 +112,7 @@ def supervise(orders: Orders, run: Store, say: Callable[[str], None]) -> int:
                     case Ended(code=code):
                         return code
                     case Died(error=error):
-                        tally = _pause(tally, run, error, say)
+                        tally = _pause(tally, progress(), error, say)
                         told = replace(orders, again=True)
                     case never:
                         assert_never(never)
@@ -119,8 +121,7 @@ def supervise(orders: Orders, run: Store, say: Callable[[str], None]) -> int:
             return STOPPED
 
 
-def _pause(tally: Tally, run: Store, error: FaultError, say: Callable[[str], None]) -> Tally:
-    step = newest_step(run)
+def _pause(tally: Tally, step: int, error: FaultError, say: Callable[[str], None]) -> Tally:
     decision = after_fault(tally, step)
     match decision:
         case GiveUp():

@@ -2,10 +2,9 @@
 
 import json
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,21 +16,21 @@ from orchestrator.cluster.devices import uses_gpu
 from orchestrator.cluster.handout import HandOut
 from orchestrator.cluster.internals import start_on_head
 from orchestrator.cluster.journal import Journal
+from orchestrator.cluster.leasing import kept, leased
 from orchestrator.cluster.ledger import EVENTS, found_empty
 from orchestrator.cluster.lighthouse import Lighthouse
 from orchestrator.cluster.nodes import NodeLook
 from orchestrator.cluster.outcome import Failure, Outcome
 from orchestrator.cluster.outcome import Terms as RecordTerms
-from orchestrator.cluster.prepare import Prepared
+from orchestrator.cluster.prepared import Prepared
 from orchestrator.config.job import Job
-from orchestrator.errors import FaultError, JobError, LeaseError, OrchestratorError
+from orchestrator.errors import FaultError, JobError, OrchestratorError
 from orchestrator.storage import Store
 from orchestrator.tracking.events import Event, decode_log, make_event
 from orchestrator.tracking.recorder import Recorder, recording
 from orchestrator.tracking.summary import RunFigures, summarise
-from orchestrator.train.lease import Lease, this_process
+from orchestrator.train.lease import Lease
 from orchestrator.train.manifest import freeze, read_manifest
-from orchestrator.train.result import local_adapter
 from orchestrator.train.rounds import Terms
 
 RESULT = "result.json"
@@ -40,9 +39,6 @@ QUIET_S = 60.0
 """After so long without an event, the driver says what it may be waiting for."""
 START_S = 120.0
 """How long the actors on the head may take to come."""
-RENEW_S = 5.0
-STALE_S = 30.0
-"""Age at which another machine's lease counts as dead."""
 
 Watch = Callable[[list[Event]], None]
 
@@ -79,12 +75,14 @@ class TrainResult:
         }
 
 
-def train(prepared: Prepared, watch: Watch) -> TrainResult:
+def train(prepared: Prepared, watch: Watch, *, recorded: bool = True) -> TrainResult:
     """Train a job to its end, from wherever its run stands.
 
     Args:
         prepared: The resolved job and its indexes. A Ray session is open.
-        watch: Told of events as they happen, those of earlier attempts first.
+        watch: Told of events as they happen, those of earlier attempts first, and several
+            times a second of none. What it raises ends the training, which can be resumed.
+        recorded: Keep the record in MLflow. A search does that itself for all of its trials.
 
     Returns:
         The result; a run that is finished already is not trained again.
@@ -101,21 +99,31 @@ def train(prepared: Prepared, watch: Watch) -> TrainResult:
         return _finished(store, prepared, was_finished=True)
     job = prepared.job
     settings = job.model_dump(mode="json")
-    with (
-        _leased(store, watch) as lease,
-        recording(job.tracking, store, job.name, settings) as recorder,
-    ):
-        with _fleet(prepared, lease) as (journal, cells):
-            outcome = _follow(_Story(journal, cells), lease, recorder, watch)
-        if outcome.failure is not None:
-            raise _as_error(store, outcome.failure)
-        with local_adapter(store) as adapter:
-            recorder.finish("FINISHED", adapter)
+    with leased(store, lambda reason: watch([make_event("waiting", reason=reason)])) as lease:
+        record = (
+            recording(job.tracking, store, job.name, settings) if recorded else nullcontext()
+        )
+        with record as recorder:
+            with _fleet(prepared, lease) as (journal, cells):
+                outcome = _follow(_Story(journal, cells), lease, recorder, watch)
+            if outcome.failure is not None:
+                raise _as_error(store, outcome.failure)
+            if recorder is not None:
+                _close(recorder, store)
         result = replace(
-            _finished(store, prepared, was_finished=False), record_problem=recorder.problem
+            _finished(store, prepared, was_finished=False),
+            record_problem=recorder.problem if recorder is not None else None,
         )
         store.write(RESULT, json.dumps(result.as_json(), indent=1).encode())
     return result
+
+
+def _close(recorder: Recorder, store: Store) -> None:
+    # Here: it loads torch, which a trial's driver does without.
+    from orchestrator.train.result import local_adapter  # noqa: PLC0415
+
+    with local_adapter(store) as adapter:
+        recorder.finish("FINISHED", adapter)
 
 
 def _check_manifest(store: Store, prepared: Prepared) -> None:
@@ -137,18 +145,6 @@ def _record_terms(prepared: Prepared, generation: int) -> RecordTerms:
         generation=generation,
         cells=prepared.job.scale.cells,
     )
-
-
-@contextmanager
-def _leased(store: Store, watch: Watch) -> Iterator[Lease]:
-    def tell(reason: str) -> None:
-        watch([make_event("waiting", reason=reason)])
-
-    lease = Lease.claim_from_silence(store, this_process(), stale_s=STALE_S, tell=tell)
-    try:
-        yield lease
-    finally:
-        lease.release(time.time())
 
 
 @contextmanager
@@ -223,26 +219,19 @@ def _shape(job: Job) -> CellShape:
     )
 
 
-def _follow(story: "_Story", lease: Lease, recorder: Recorder, watch: Watch) -> Outcome:
+def _follow(story: "_Story", lease: Lease, recorder: Recorder | None, watch: Watch) -> Outcome:
     """Hand events on until the run has an outcome, and keep the lease alive meanwhile."""
-    beat = threading.Event()
-    lost: list[LeaseError] = []
-    keeper = threading.Thread(target=_keep_lease, args=(lease, beat, lost), daemon=True)
-    keeper.start()
-    try:
+    with kept(lease) as is_held:
         while True:
             events, outcome = story.read_on()
             watch(events)
-            recorder.log(events)
-            if lost:
-                raise lost[0]
+            if recorder is not None:
+                recorder.log(events)
+            is_held()
             if outcome is not None and not events:
                 return outcome
             watch(story.complaints())
             time.sleep(POLL_S)
-    finally:
-        beat.set()
-        keeper.join()
 
 
 class _Story:
@@ -288,20 +277,6 @@ class _Story:
 def _lost(problem: str) -> FaultError:
     again = "Run the same command again: it resumes from the last checkpoint"
     return FaultError(problem, "cluster", again)
-
-
-def _keep_lease(lease: Lease, stop: threading.Event, lost: list[LeaseError]) -> None:
-    while True:
-        try:
-            lease.renew(time.time())
-        except LeaseError as error:
-            lost.append(error)
-            return
-        except OrchestratorError:
-            # A store that does not answer for a moment: the next beat may get through.
-            pass
-        if stop.wait(RENEW_S):
-            return
 
 
 def _as_error(store: Store, failure: Failure) -> OrchestratorError:

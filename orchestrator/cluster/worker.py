@@ -23,7 +23,7 @@ from orchestrator.config.job import Job
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.errors import FaultError, JobError, LeaseError, StorageError
 from orchestrator.models.determinism import nondeterminism
-from orchestrator.models.device import pick_device
+from orchestrator.models.device import peak_memory_mb, pick_device
 from orchestrator.models.export import save_adapter
 from orchestrator.models.lora import trained_tensors
 from orchestrator.plan.steps import Part, Slot, StepPlan
@@ -357,6 +357,8 @@ class Observer:
     _last_step: int = 0
 
     def record(self, kind: str, **fields: EventValue) -> None:
+        if kind == "step":
+            fields["peak_memory_mb"] = peak_memory_mb()
         self.reporter.record(kind, **fields)
 
     def empty_slots(self, part: Part, batch: MicroBatch) -> None:

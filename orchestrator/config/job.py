@@ -18,6 +18,7 @@ from orchestrator.config.places import (
     absolute_uri,
 )
 from orchestrator.config.scale import ScaleConfig
+from orchestrator.config.search import MEASURED_HELD_OUT, SearchConfig
 from orchestrator.config.section import Section
 from orchestrator.config.storage import StorageConfig
 from orchestrator.config.tracking import TrackingConfig
@@ -67,6 +68,9 @@ class Job(Section):
     storage: StorageConfig = StorageConfig()
     """Where runs are kept."""
 
+    search: SearchConfig | None = None
+    """What ``orchestrator search`` tries; all other commands pass over it."""
+
     @field_validator("fusion")
     @classmethod
     def _budget_has_room(
@@ -95,6 +99,26 @@ class Job(Section):
                     f"{value}: set workers_per_cell to 1, or train.{name} to {off}"
                 )
         return scale
+
+    @field_validator("search")
+    @classmethod
+    def _objectives_are_measured(
+        cls, search: SearchConfig | None, info: ValidationInfo
+    ) -> SearchConfig | None:
+        data, train = info.data.get("data"), info.data.get("train")
+        if search is None or not isinstance(data, DataConfig):
+            return search
+        held_out = [name for name in search.objectives if name in MEASURED_HELD_OUT]
+        if held_out and data.eval is None:
+            raise ValueError(
+                f"objectives: {held_out[0]} is measured on held-out data: set data.eval"
+            )
+        is_measured = isinstance(train, TrainConfig) and train.eval_every_steps is not None
+        if search.scheduler == "asha" and not is_measured:
+            raise ValueError(
+                "scheduler: asha looks at measurements under way: set train.eval_every_steps"
+            )
+        return search
 
     def resolved(self, cwd: Path) -> "Job":
         """The same job with every relative path seen from ``cwd`` made absolute.

@@ -18,6 +18,7 @@ from orchestrator.config.problems import (
     joined,
     sections_by_path,
 )
+from orchestrator.config.space import SPACE, space_problems
 from orchestrator.config.text import Plain, YamlError, parse_yaml
 from orchestrator.errors import ConfigError
 
@@ -51,10 +52,14 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
     """
     values = _read(path)
     applied, problems = _apply(values, overrides)
+    problems += _space_problems(values, path)
     try:
         job = Job.model_validate_json(_as_json(values, path))
     except ValidationError as error:
         for field, text in described(error.errors(include_url=False)).items():
+            if field[:2] == SPACE and len(field) > 2:
+                # Said already, and better.
+                continue
             where = _cause(field, applied) or f"{path}: {dotted(field)}"
             problems.append(ConfigError(text, where, COMPARE))
         raise joined(problems) from None
@@ -126,6 +131,15 @@ def _put(values: dict[str, Any], override: Override) -> None:
             problem = f"{dotted(override.path[:depth])} is no section in the job file"
             raise ConfigError(problem, override.where, COMPARE)
     section[override.path[-1]] = override.value
+
+
+def _space_problems(values: dict[str, Any], path: Path) -> list[ConfigError]:
+    search = values.get("search")
+    space = search.get("space") if isinstance(search, dict) else None
+    return [
+        ConfigError(text, f"{path}: {dotted(SPACE)}.{name}", COMPARE)
+        for name, text in space_problems(space)
+    ]
 
 
 def _as_json(values: dict[str, Any], path: Path) -> str:

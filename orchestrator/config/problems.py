@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
-from typing import get_args
+from typing import get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -17,6 +17,7 @@ FieldPath = tuple[str | int, ...]
 
 _SHOULD_BE = "input should be "
 _TAGS = {"one", "many"}
+_SPACE = ("search", "space")
 
 # A job file is YAML: its readers know sections and lists.
 _YAML_WORDS = {"an object": "a section", "a valid array": "a list"}
@@ -58,7 +59,7 @@ def sections_by_path(
     """Every field of a job file with its section type; None for a plain value."""
     for name, field in model.model_fields.items():
         path = (*prefix, name)
-        section = _section_type(field.annotation)
+        section = section_type(field.annotation)
         yield path, section
         if section is not None:
             yield from sections_by_path(section, path)
@@ -80,10 +81,13 @@ def hint_for_unknown(path: FieldPath) -> str:
     return f" (there are {', '.join(neighbours)})" if neighbours else ""
 
 
-def _section_type(annotation: object) -> type[BaseModel] | None:
+def section_type(annotation: object) -> type[BaseModel] | None:
+    """The section that a field holds; None for a plain value, and for a mapping of any keys."""
+    if get_origin(annotation) is dict:
+        return None
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next(filter(None, map(_section_type, get_args(annotation))), None)
+    return next(filter(None, map(section_type, get_args(annotation))), None)
 
 
 def _real_path(detail: ErrorDetails) -> FieldPath:
@@ -93,6 +97,9 @@ def _real_path(detail: ErrorDetails) -> FieldPath:
         return location
     fields = dict(sections_by_path())
     while location and _without_numbers(location) not in fields:
+        # The keys of a mapping are a person's own, and say where to look.
+        if location[:-1] == _SPACE:
+            break
         location = location[:-1]
     return location
 

@@ -1,6 +1,7 @@
 """Where and how exactly a worker computes."""
 
 import os
+import resource
 import struct
 from typing import Literal
 
@@ -37,6 +38,14 @@ def resolve_dtype(name: DtypeName, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process ever had in use: of its GPU, else of the host."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return torch.cuda.max_memory_allocated() / 1e6
+    # Linux counts in KiB.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def make_deterministic(threads: int) -> None:

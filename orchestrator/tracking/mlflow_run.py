@@ -76,6 +76,7 @@ class MlflowRun:
         run_name: str,
         run_id: str | None,
         params: Mapping[str, object],
+        tags: Mapping[str, str] = MappingProxyType({}),
     ) -> "MlflowRun":
         """Begin a run, or continue one.
 
@@ -89,6 +90,7 @@ class MlflowRun:
                 is another store, or somebody deleted the run) begins one too, with no events.
             params: Settings, nested as they are. MLflow never changes one: what differs in a
                 later attempt becomes the tag ``resumed.`` and its name.
+            tags: Of a run that begins.
 
         Raises:
             ConfigError: MLflow has no store of the kind that ``config.uri`` names.
@@ -99,7 +101,8 @@ class MlflowRun:
             client = _library().MlflowClient(tracking_uri=config.uri)
             run = _run_to_continue(client, run_id)
             if run is None:
-                run = client.create_run(_experiment_id(client, config), run_name=run_name)
+                experiment = _experiment_id(client, config)
+                run = client.create_run(experiment, run_name=run_name, tags=dict(tags))
             else:
                 client.update_run(run.info.run_id, status="RUNNING")
             _log_params(client, run, _flat(params))
@@ -140,6 +143,46 @@ class MlflowRun:
         tag = entities.RunTag("run.world_sizes", json.dumps(figures.world_sizes))
         with _answers_from(self._uri):
             self._client.log_batch(self.run_id, metrics=metrics, tags=[tag])
+
+    def log_values(self, values: Mapping[str, float]) -> None:
+        """Record figures by their names.
+
+        Raises:
+            StorageError: The store does not answer.
+        """
+        now_ms = int(time.time() * 1000)
+        with _answers_from(self._uri):
+            self._log_batch([(name, value, now_ms, 0) for name, value in values.items()])
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags, or replace them.
+
+        Raises:
+            StorageError: The store does not answer.
+        """
+        with _answers_from(self._uri):
+            for name, value in tags.items():
+                self._client.set_tag(self.run_id, name, value[:_MAX_PARAM_CHARS])
+
+    def register(self, model: str, folder: str) -> None:
+        """Make a folder of the run's artifacts a version of a registered model, once.
+
+        Args:
+            model: Its name; made if there is none of it.
+            folder: In the artifacts.
+
+        Raises:
+            StorageError: The store does not answer.
+        """
+        client = self._client
+        with _answers_from(self._uri):
+            if not client.search_registered_models(f"name = '{model}'"):
+                client.create_registered_model(model)
+            if not client.search_model_versions(
+                f"name = '{model}' and run_id = '{self.run_id}'"
+            ):
+                source = f"{client.get_run(self.run_id).info.artifact_uri}/{folder}"
+                client.create_model_version(model, source, self.run_id)
 
     def log_artifacts(self, path: Path, folder: str | None = None) -> None:
         """Copy a file, or everything in a folder, to the run's artifacts.

@@ -17,7 +17,6 @@ from orchestrator.errors import ConfigError, StorageError
 from orchestrator.storage import Store
 from orchestrator.tracking.events import Event
 from orchestrator.tracking.mlflow_run import MlflowRun, Status
-from orchestrator.tracking.plot import plot_run
 from orchestrator.tracking.summary import summarise
 
 PLOT = "plot.png"
@@ -94,6 +93,9 @@ class Recorder:
             self.problem = self.problem or silence
 
     def _draw(self) -> None:
+        # Here: it loads matplotlib.
+        from orchestrator.tracking.plot import plot_run  # noqa: PLC0415
+
         with tempfile.TemporaryDirectory() as folder:
             picture = Path(folder) / PLOT
             plot_run(self._events, picture, title=self._run_name)

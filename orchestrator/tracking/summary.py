@@ -71,6 +71,18 @@ class RunFigures:
     """The ``round_s`` of the steps, each step once, over the time from the first step's start
     to the last step's end; 0 without a step."""
 
+    micro_batches: float
+    """Of a step, on average."""
+
+    samples_per_s: float
+    """Of all workers together, in the time of their steps; 0 without a step."""
+
+    peak_memory_mb: float | None
+    """The most that a worker which reported steps had in use; None where none told."""
+
+    cell_s: float
+    """Seconds that cells were there, all of them together, each from its process's start."""
+
     evals: tuple[EvalFigures, ...]
     """Evaluations in order, the last one of each step."""
 
@@ -97,6 +109,10 @@ def summarise(events: Sequence[Event]) -> RunFigures:
         steps_replayed=len(done) - len(steps),
         wall_s=_elapsed_s(beginning(events), events[-1]) if events else 0.0,
         goodput=_goodput(steps, done),
+        micro_batches=_mean([number(e, "num_micro") for e in steps if "num_micro" in e]),
+        samples_per_s=_samples_per_s(steps),
+        peak_memory_mb=_peak_memory_mb(done),
+        cell_s=_cell_s(events),
         evals=_evals(events),
     )
 
@@ -135,6 +151,38 @@ def _goodput(steps: Sequence[Event], done: Sequence[Event]) -> float:
         return 0.0
     wall_s = _elapsed_s(done[0], done[-1]) + number(done[0], "round_s")
     return sum(number(event, "round_s") for event in steps) / wall_s if wall_s > 0 else 0.0
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _samples_per_s(steps: Sequence[Event]) -> float:
+    seconds = sum(number(event, "round_s") for event in steps)
+    samples = sum(whole_number(event, "samples") for event in steps)
+    return samples / seconds if seconds > 0 else 0.0
+
+
+def _peak_memory_mb(done: Sequence[Event]) -> float | None:
+    # Absent from logs that were written before it was measured.
+    told = [number(event, "peak_memory_mb") for event in done if "peak_memory_mb" in event]
+    return max(told, default=None)
+
+
+def _cell_s(events: Sequence[Event]) -> float:
+    total, size = 0.0, 0
+    for earlier, later in itertools.pairwise([*events[:1], *events]):
+        # Between two attempts nobody is there, and until when the last one lived is unknown; a
+        # driver that comes later starts a lighthouse first.
+        if later["kind"] in ("lighthouse", "started", "resumed"):
+            size = 0
+        total += size * _elapsed_s(earlier, later)
+        if later["kind"] == "joined":
+            # Loaded before it was counted, and was paid for.
+            total += number(later, "load_s") if later.get("load_s") else 0.0
+        if later["kind"] in ("quorum", "step"):
+            size = whole_number(later, "world_size")
+    return total
 
 
 def _evals(events: Sequence[Event]) -> tuple[EvalFigures, ...]:

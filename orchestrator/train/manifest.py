@@ -16,7 +16,7 @@ from orchestrator.storage import Store
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 MANIFEST: Final = "run.json"
-_FREE_SECTIONS: Final = frozenset({"scale", "tracking"})
+_FREE_SECTIONS: Final = frozenset({"scale", "tracking", "search"})
 _ABSENT: Final = "(nothing)"
 
 

@@ -29,7 +29,8 @@ from typing import Any
 import psutil
 
 from orchestrator.cluster.local import start_cluster
-from orchestrator.cluster.prepare import Prepared, prepare
+from orchestrator.cluster.prepare import prepare
+from orchestrator.cluster.prepared import Prepared
 from orchestrator.cluster.session import open_session
 from orchestrator.cluster.training import train
 from tests.bench.breaking import SLOT

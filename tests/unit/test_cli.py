@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 COMMANDS = (
-    "index", "group", "plan", "train", "evaluate", "export", "watch", "simulate", "demo"
+    "index", "group", "plan", "train", "search", "evaluate", "export", "watch", "simulate",
+    "demo",
 )  # fmt: skip
 PROGRAM = """\
 import sys
@@ -55,7 +56,7 @@ def test_help_lists_the_commands_and_loads_nothing_heavy(tmp_path: Path) -> None
     assert answer.stderr == "imported:\n"
 
 
-@pytest.mark.parametrize("command", ["index", "plan", "train", "evaluate"])
+@pytest.mark.parametrize("command", ["index", "plan", "train", "search", "evaluate"])
 def test_a_typing_error_in_a_job_is_said_in_one_line_at_once(
     tmp_path: Path, command: str
 ) -> None:

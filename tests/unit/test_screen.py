@@ -1,5 +1,7 @@
 """What a person sees, what a program reads, and what goes to the log."""
 
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +77,53 @@ def test_a_table_shows_what_it_was_given(run: Run) -> None:
     lines = [line.strip("│ ").split() for line in run.stderr.splitlines()]
     assert ["path", "│", "a[b]c"] in lines
     assert ["loss", "│", "1.0"] in lines
+
+
+TABLE = """\
+from pathlib import Path
+from orchestrator.screen import Screen
+
+screen = Screen(Path("logs/run.log"))
+with screen.table(("trial", "status")) as table:
+    for status in ("running", "finished"):
+        table.show("2 trials", [("first", status), ("second", status)])
+        screen.say(f"now {status}")
+screen.say("over")
+"""
+
+
+def on_a_terminal(program: str, folder: Path) -> str:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
+    )
+    os.close(theirs)
+    said = b""
+    while True:
+        try:
+            said += os.read(ours, 65_536)
+        except OSError:
+            # How a terminal says that its last writer is gone.
+            break
+    os.close(ours)
+    assert process.wait(60) == 0
+    return said.decode()
+
+
+def test_a_table_is_drawn_anew_where_it_stands_and_lines_stay_above_it(tmp_path: Path) -> None:
+    said = on_a_terminal(TABLE, tmp_path)
+    assert said.index("now running") < said.index("now finished") < said.index("over")
+    assert all(word in said for word in ("2 trials", "first", "second", "status"))
+    # Back to where the table began: it is not drawn below itself.
+    assert "\x1b[1A" in said
+
+
+def test_where_there_is_no_terminal_a_table_says_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TABLE], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines() == ["now running", "now finished", "over"]

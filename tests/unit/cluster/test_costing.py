@@ -10,7 +10,8 @@ import pytest
 
 from orchestrator.cluster.costing import Costing, cost
 from orchestrator.cluster.handout import Course
-from orchestrator.cluster.prepare import Prepared, _plan
+from orchestrator.cluster.prepare import _plan
+from orchestrator.cluster.prepared import Prepared
 from orchestrator.config.job import Job
 from orchestrator.data.index import write_index
 from orchestrator.data.rows import rows_to_table

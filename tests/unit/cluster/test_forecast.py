@@ -10,7 +10,8 @@ import pytest
 
 from orchestrator.cluster.forecast import SAMPLED_STEPS, Forecast, forecast
 from orchestrator.cluster.handout import Course
-from orchestrator.cluster.prepare import Prepared, _plan
+from orchestrator.cluster.prepare import _plan
+from orchestrator.cluster.prepared import Prepared
 from orchestrator.config.job import Job
 from orchestrator.data.bad_sample import BadRow
 from orchestrator.data.index import Index, write_index

@@ -53,7 +53,7 @@ def test_workers_are_counted_over_all_cells(write_job: WriteJob) -> None:
         (
             "zzz: 1",
             "zzz: unknown field (there are name, model, data, images, videos, fusion, lora, "
-            "train, scale, tracking, storage)",
+            "train, scale, tracking, storage, search)",
         ),
         (
             "lora: {lr: 1}",

@@ -134,3 +134,38 @@ def test_the_last_evaluation_of_a_step_is_kept() -> None:
         EvalFigures(step=10, loss=2.0, accuracy=0.5, samples=8),
         EvalFigures(step=20, loss=1.0, accuracy=0.5, samples=8),
     )
+
+
+def test_cells_are_paid_for_from_their_start_and_not_between_two_attempts() -> None:
+    figures = summarise(
+        [
+            make_event("lighthouse", wall_s=0, url="there"),
+            make_event("started", wall_s=20),
+            make_event("joined", wall_s=20, cell=0, load_s=8.0),
+            make_event("quorum", wall_s=20, step=0, world_size=1),
+            step_done(1, 22, world_size=1),
+            make_event("joined", wall_s=23, cell=1, load_s=None),
+            make_event("quorum", wall_s=23, step=1, world_size=2),
+            step_done(2, 24),
+            make_event("lighthouse", wall_s=100, url="elsewhere"),
+            make_event("resumed", wall_s=120, step=2),
+            make_event("quorum", wall_s=120, step=2, world_size=1),
+            make_event("finished", wall_s=125),
+        ]
+    )
+    assert figures.cell_s == 8 + 3 + 2 * 1 + 5
+
+
+def test_throughput_accumulation_and_peak_memory_are_those_of_the_steps_that_count() -> None:
+    figures = summarise(
+        [
+            make_event("started", wall_s=0),
+            step_done(1, 2, num_micro=4, peak_memory_mb=700.0, round_s=2.0),
+            step_done(1, 4, num_micro=4, peak_memory_mb=900.0, round_s=2.0),
+            step_done(2, 6, num_micro=6, peak_memory_mb=800.0, round_s=2.0),
+        ]
+    )
+    assert figures.samples_per_s == 8.0
+    assert figures.micro_batches == 5.0
+    assert figures.peak_memory_mb == 900.0
+    assert summarise([make_event("started", wall_s=0), *steps_done(1)]).peak_memory_mb is None
