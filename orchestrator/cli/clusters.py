@@ -1,0 +1,51 @@
+"""Commands about clusters: their files, rendered and checked, before anybody pays for one."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from orchestrator.cli.common import app
+
+cluster = typer.Typer(
+    no_args_is_help=True,
+    help="Files that bring a cluster up on AWS, Google Cloud, Azure or Kubernetes.",
+)
+app.add_typer(cluster, name="cluster")
+
+DESCRIPTION = Path("clusters/spot_l4.yaml")
+
+DescriptionFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The description of the cluster (YAML).")
+]
+
+
+@cluster.command()
+def render(
+    to: Annotated[
+        Literal["aws", "gcp", "azure", "kuberay"], typer.Option(help="Which launcher's file.")
+    ],
+    file: DescriptionFile = DESCRIPTION,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Else it is printed.")
+    ] = None,
+    job: Annotated[
+        bool, typer.Option("--job", help="KubeRay: a RayJob, whose cluster ends with it.")
+    ] = False,
+) -> None:
+    """Render a cluster's description as the file of a launcher."""
+    from orchestrator.errors import ConfigError
+    from orchestrator.launch.loading import load_description
+    from orchestrator.launch.rendering import render as render_text
+
+    if job and to != "kuberay":
+        raise ConfigError("is for KubeRay only", f"--job with --to {to}", "Leave it out")
+    text = render_text(load_description(file), to, file, "job" if job else "cluster")
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror})"
+        raise ConfigError(problem, str(output), "Name a file that can be written") from error
