@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: demo test check schema clean simulate chaos
+.PHONY: demo test check schema lock clean simulate chaos
 .PHONY: bench-images bench-index bench-handout bench-plan bench-exact bench-checkpoints bench-faults bench-overhead bench-fusion bench-memory
 
 demo: .venv/.stamp
@@ -52,6 +52,15 @@ simulate: .venv/.stamp
 
 schema: .venv/.stamp
 	@$(BIN)/python -m orchestrator.config.schema > jobs/job.schema.json
+
+# The libraries of every machine of a cluster, to the byte: for Python 3.11 and CUDA on x86 Linux.
+# Newer ones are taken where pyproject.toml allows them.
+lock: .venv/.stamp
+	@$(PIP) install 'uv>=0.9'
+	@$(BIN)/uv pip compile pyproject.toml --upgrade --quiet --generate-hashes \
+	  --extra s3 --extra gs --extra aws --extra gcp --extra azure \
+	  --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	  --custom-compile-command 'make lock' --output-file requirements.lock
 
 clean:
 	rm -rf .venv .demo build dist *.egg-info .*_cache

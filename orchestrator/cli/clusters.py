@@ -1,11 +1,12 @@
 """Commands about clusters: their files, rendered and checked, before anybody pays for one."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli.common import app
+from orchestrator.cli.common import AsJson, app
 
 cluster = typer.Typer(
     no_args_is_help=True,
@@ -49,3 +50,33 @@ def render(
     except OSError as error:
         problem = f"cannot be written ({error.strerror})"
         raise ConfigError(problem, str(output), "Name a file that can be written") from error
+
+
+@cluster.command()
+def check(
+    file: Annotated[
+        Path, typer.Argument(help="A description, a file for ray up, or Kubernetes files.")
+    ],
+    crds: Annotated[
+        Path | None,
+        typer.Option(help="KubeRay's custom resource definitions: a file, or their folder."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say all that is wrong with a cluster's file, each with its remedy."""
+    from orchestrator.cluster.launching import check as look
+
+    checked = look(file, crds)
+    for finding in checked.findings:
+        typer.echo(f"error: {finding.line(str(file))}", err=True)
+    for note in checked.notes:
+        typer.echo(f"note: {file}: {note}", err=True)
+    if not checked.findings:
+        typer.echo(f"{file}: nothing is wrong with this {checked.kind} file", err=True)
+    if as_json:
+        found = [finding.as_json(str(file)) for finding in checked.findings]
+        typer.echo(
+            json.dumps({"kind": checked.kind, "findings": found, "notes": checked.notes})
+        )
+    if checked.findings:
+        raise SystemExit(2)

@@ -6,16 +6,6 @@ from orchestrator.launch.commands import HOME
 from orchestrator.launch.description import AzureCloud, Description, Machine
 from orchestrator.launch.launcher_file import Cloud, Market, Role, Values, launcher_file
 
-PACKAGES = (
-    "azure-common",
-    "azure-core",
-    "azure-identity",
-    "azure-mgmt-compute",
-    "azure-mgmt-network",
-    "azure-mgmt-resource",
-    "msrestazure",
-)
-
 
 def render(description: Description, azure: AzureCloud) -> Values:
     """A file for ``ray up`` on Azure."""
@@ -24,7 +14,6 @@ def render(description: Description, azure: AzureCloud) -> Values:
         fleet=azure.fleet,
         # Runs can be kept in S3 and in Google's buckets only.
         artifacts=f"{HOME}/mlartifacts",
-        packages=PACKAGES,
         provider={
             "type": "azure",
             "subscription_id": azure.subscription,

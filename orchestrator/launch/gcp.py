@@ -16,7 +16,6 @@ def render(description: Description, gcp: GcpCloud) -> Values:
         name="gcp",
         fleet=gcp.fleet,
         artifacts=f"gs://{description.bucket}/mlflow",
-        packages=("google-api-python-client",),
         provider={
             "type": "gcp",
             "project_id": gcp.project,

@@ -42,8 +42,6 @@ class Cloud:
     """Ray's section of that name."""
     node_config: Callable[[Machine, Market, Role], Values]
     """What the cloud is told of one machine."""
-    packages: tuple[str, ...] = ()
-    """What the head needs, beside what is locked, to ask the cloud for machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +102,8 @@ def launcher_file(description: Description, cloud: Cloud) -> Values:
         "file_mounts": {PROJECT: ".", f"{HOME}/{TOKEN}": f"~/{TOKEN}"},
         "rsync_exclude": [".git", ".venv", ".demo", "runs", "**/__pycache__"],
         "setup_commands": list(INSTALL),
-        "head_setup_commands": [f"pip install --quiet {' '.join(cloud.packages)}"]
-        if cloud.packages
-        else [],
+        # Ray's own would install more, of other versions.
+        "head_setup_commands": [],
         "head_start_ray_commands": ["ray stop", start_head(), watch, records],
         "worker_start_ray_commands": ["ray stop", start_worker(), watch],
         "metadata": {"prices": _prices(fleet, groups)},

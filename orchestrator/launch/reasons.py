@@ -86,7 +86,7 @@ setup_commands
     From the lock file, so that every machine has the same libraries to the byte: make lock
     writes it anew.
 head_setup_commands
-    What the head asks the cloud for machines with.
+    None: all that the head asks the cloud with is in the lock file.
 head_start_ray_commands
     The dashboard and MLflow listen on loopback: reach them through a tunnel. Autoscaler 1
     with the project's scorer: version 2 asks for spot for ever where it is refused. The
