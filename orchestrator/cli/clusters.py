@@ -80,3 +80,27 @@ def check(
         )
     if checked.findings:
         raise SystemExit(2)
+
+
+@cluster.command()
+def roles(
+    file: DescriptionFile = DESCRIPTION,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A folder; files there are replaced.")
+    ] = Path("cloud/aws"),
+) -> None:
+    """Write narrow AWS policies for who launches, for the head and for workers."""
+    from orchestrator.errors import ConfigError
+    from orchestrator.launch.iam import policy_files
+    from orchestrator.launch.loading import load_description
+
+    description = load_description(file)
+    if description.aws is None:
+        raise ConfigError("there is no such section", f"{file}: aws", f"Compare {DESCRIPTION}")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for name, text in policy_files(description, description.aws).items():
+            (output / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror})"
+        raise ConfigError(problem, str(output), "Name a folder") from error

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import yaml
 
+from orchestrator.config.text import ODD_TAGS
 from orchestrator.errors import ConfigError
 from orchestrator.launch.loading import read_text
 
@@ -45,7 +46,7 @@ def read_documents(path: Path) -> list[Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(error.problem or "is no YAML", f"{path}:{line}", FIX) from error
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except (yaml.YAMLError, *ODD_TAGS) as error:
         problem = (str(error) or "is nested too deeply").splitlines()[0]
         raise ConfigError(problem, str(path), FIX) from error
     if not documents:

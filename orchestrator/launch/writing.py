@@ -79,7 +79,8 @@ def _explained(
 ) -> Iterator[str]:
     """The lines of one document; reasons that are said are taken out of ``unsaid``."""
     text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)
-    lines = text.splitlines()
+    # Other line ends may stand within a text.
+    lines = text.removesuffix("\n").split("\n")
     comments: dict[int, list[str]] = {}
     for path, line, indent in _keys(yaml.compose(text, Loader=yaml.SafeLoader), ()):
         pattern = _pattern(path, reasons)
