@@ -21,8 +21,9 @@ from orchestrator.launch.loading import parse_description, read_yaml
 from orchestrator.launch.reading import Kind, kind_of, read_documents
 from orchestrator.launch.rendering import Target, rendered
 from orchestrator.launch.rules.aws import aws_findings
+from orchestrator.launch.rules.aws_api import aws_api_findings, knows_aws
 from orchestrator.launch.rules.crd import Schemas, crd_findings, schemas_of
-from orchestrator.launch.rules.finding import Finding, Findings, shown
+from orchestrator.launch.rules.finding import Finding, Findings, said, shown
 from orchestrator.launch.rules.fleet import fleet_findings
 from orchestrator.launch.rules.groups import launcher_groups
 from orchestrator.launch.rules.kubernetes import cluster_of, kubernetes_findings
@@ -62,7 +63,8 @@ def check(path: Path, definitions: Path | None) -> Checked:
         return Checked("kubernetes", tuple(found), notes)
     if "launcher" in kinds:
         found = [one for document in documents for one in launcher_file_findings(document)]
-        return Checked("launcher", tuple(found), ())
+        notes = () if knows_aws() else ("not held against AWS's own API: install boto3",)
+        return Checked("launcher", tuple(found), notes)
     return Checked("description", tuple(_description(path)), ())
 
 
@@ -73,9 +75,11 @@ def launcher_file_findings(values: Any) -> Findings:  # noqa: ANN401 - whatever 
     yield from fleet_findings(groups)
     yield from launcher_findings(values, groups)
     yield from image_findings(values, ray.__version__)
-    of_cloud = _OF_CLOUD.get(text(values, "provider", "type"))
-    if of_cloud is not None:
-        yield from of_cloud(values)
+    cloud = text(values, "provider", "type")
+    if cloud in _OF_CLOUD:
+        yield from _OF_CLOUD[cloud](values)
+    if cloud == "aws" and knows_aws():
+        yield from aws_api_findings(values)
 
 
 def ray_findings(values: Any) -> Findings:  # noqa: ANN401 - whatever a file holds
@@ -90,8 +94,8 @@ def ray_findings(values: Any) -> Findings:  # noqa: ANN401 - whatever a file hol
         try:
             validate_config(prepare_config(copy.deepcopy(values)))
         except Exception as error:  # noqa: BLE001 - Ray's checks raise whatever they come upon
-            said = str(error).splitlines() or [type(error).__name__]
-            yield Finding("the file", "", f"Ray refuses it: {said[0]}", remedy)
+            why = said(str(error)) or type(error).__name__
+            yield Finding("the file", "", f"Ray refuses it: {why}", remedy)
 
 
 def _schema_errors(values: Any) -> Iterator[tuple[str, str, str]]:  # noqa: ANN401
@@ -99,8 +103,8 @@ def _schema_errors(values: Any) -> Iterator[tuple[str, str, str]]:  # noqa: ANN4
     schema = Path(ray.autoscaler.__file__).with_name("ray-schema.json")
     for error in Draft7Validator(json.loads(schema.read_text())).iter_errors(values):
         place = ".".join(map(str, error.absolute_path)) or "the file"
-        said = error.message if len(error.message) < 160 else f"{error.message[:157]}..."
-        yield place, shown(error.instance) if error.absolute_path else "", said
+        value = shown(error.instance) if error.absolute_path else ""
+        yield place, value, said(error.message)
 
 
 def _kubernetes(documents: Sequence[Any], schemas: Schemas) -> Findings:

@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonschema import Draft4Validator
 
-from orchestrator.launch.rules.finding import Finding, Findings, shown
+from orchestrator.launch.rules.finding import Finding, Findings, said, shown
 from orchestrator.launch.rules.tree import Tree, at, items, text
 
 Schemas = Mapping[tuple[str, str], dict[str, Any]]
@@ -53,11 +53,6 @@ def crd_findings(document: Tree, schemas: Schemas) -> Findings:
         yield Finding(
             ".".join(map(str, error.absolute_path)) or "the document",
             shown(error.instance),
-            _said(error.message),
+            said(error.message),
             "See kubectl explain, or compare orchestrator cluster render --to kuberay",
         )
-
-
-def _said(message: str) -> str:
-    """A validator's words, without the value that is said beside them."""
-    return message if len(message) <= 160 else f"{message[:157]}..."

@@ -6,6 +6,8 @@ from typing import Any
 
 _SHOWN = 60
 """The longest value that is shown whole, in characters."""
+_SAID = 160
+"""The longest sentence of another's library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +48,9 @@ def shown(value: Any) -> str:  # noqa: ANN401 - whatever a file holds
         return str(value).lower()
     text = " ".join((value if isinstance(value, str) else repr(value)).split())
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def said(message: str) -> str:
+    """What another's library says, in one line that a person may read."""
+    text = " ".join(message.split())
+    return text if len(text) <= _SAID else text[: _SAID - 3] + "..."
