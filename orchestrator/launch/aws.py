@@ -13,7 +13,7 @@ def render(description: Description, aws: AwsCloud) -> Values:
     cloud = Cloud(
         name="aws",
         fleet=aws.fleet,
-        artifacts=f"s3://{description.bucket}/mlflow",
+        bucket=f"s3://{description.bucket}",
         provider={
             "type": "aws",
             "region": aws.region,

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from orchestrator.launch.commands import HOME
 from orchestrator.launch.description import AzureCloud, Description, Machine
 from orchestrator.launch.launcher_file import Cloud, Market, Role, Values, launcher_file
 
@@ -13,7 +12,7 @@ def render(description: Description, azure: AzureCloud) -> Values:
         name="azure",
         fleet=azure.fleet,
         # Runs can be kept in S3 and in Google's buckets only.
-        artifacts=f"{HOME}/mlartifacts",
+        bucket=None,
         provider={
             "type": "azure",
             "subscription_id": azure.subscription,

@@ -9,6 +9,7 @@ TOKEN = ".ray/auth_token"
 """Where Ray looks for its token, under the home folder of whoever starts it."""
 SCORER = "orchestrator.cluster.scoring.score_node_type"
 WATCH_LOG = "/tmp/orchestrator-watch.log"
+MLFLOW_LOG = "/tmp/mlflow.log"
 DRAIN_S = 30
 """How long Ray itself drains a pod that gets a SIGTERM."""
 
@@ -53,6 +54,15 @@ def in_background(command: str, log: str) -> str:
 def serve_records(artifacts: str) -> str:
     """MLflow on the head, for the driver there and for who has a tunnel."""
     return (
+        "env MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false "
         f"mlflow server --host 127.0.0.1 --port {MLFLOW} --workers 1 "
         f"--backend-store-uri sqlite:///{HOME}/mlflow.db --artifacts-destination {artifacts}"
+    )
+
+
+def bring_records_back(bucket: str) -> str:
+    """Give a new head's MLflow the runs that an earlier one had."""
+    return (
+        f"orchestrator record {bucket}/runs --tracking-uri http://127.0.0.1:{MLFLOW} "
+        "--wait-s 300"
     )

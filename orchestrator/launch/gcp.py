@@ -15,7 +15,7 @@ def render(description: Description, gcp: GcpCloud) -> Values:
     cloud = Cloud(
         name="gcp",
         fleet=gcp.fleet,
-        artifacts=f"gs://{description.bucket}/mlflow",
+        bucket=f"gs://{description.bucket}",
         provider={
             "type": "gcp",
             "project_id": gcp.project,

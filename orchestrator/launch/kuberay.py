@@ -10,6 +10,7 @@ from orchestrator.launch.commands import (
     DRAIN_S,
     HOME,
     WATCH_LOG,
+    bring_records_back,
     in_background,
     keep_watching,
     serve_records,
@@ -114,7 +115,8 @@ def _pod_extras(job: str | None = None) -> Values:
 
 
 def _head_pod(description: Description, cloud: KubernetesCloud, extras: Values) -> Values:
-    artifacts = f"{cloud.storage}/mlflow"
+    served = serve_records(f"{cloud.storage}/mlflow")
+    brought = bring_records_back(cloud.storage)
     ports = {"gcs": GCS, "dashboard": DASHBOARD, "client": CLIENT}
     container = {
         **_ray_container(cloud, cloud.fleet.head, "ray-head"),
@@ -124,7 +126,7 @@ def _head_pod(description: Description, cloud: KubernetesCloud, extras: Values) 
     records = {
         "name": "mlflow",
         "image": cloud.image,
-        "command": ["/bin/bash", "-lc", serve_records(artifacts)],
+        "command": ["/bin/bash", "-lc", f"{served} & {brought}; wait"],
         "resources": _amounts({"cpu": "500m", "memory": "1Gi"}),
         "securityContext": LOCKED,
     }

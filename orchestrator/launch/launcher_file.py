@@ -8,9 +8,11 @@ from typing import Any, Literal
 from orchestrator.launch.commands import (
     HOME,
     INSTALL,
+    MLFLOW_LOG,
     PROJECT,
     TOKEN,
     WATCH_LOG,
+    bring_records_back,
     in_background,
     keep_watching,
     serve_records,
@@ -34,8 +36,8 @@ class Cloud:
     name: str
     """As ``orchestrator watch --cloud`` has it."""
     fleet: Fleet
-    artifacts: str
-    """Where MLflow keeps files."""
+    bucket: str | None
+    """Where runs and MLflow's files go; None where no bucket of the cloud's is known."""
     provider: Values
     """Ray's section of that name."""
     auth: Values
@@ -76,7 +78,6 @@ def launcher_file(description: Description, cloud: Cloud) -> Values:
     """A file for ``ray up``."""
     fleet = cloud.fleet
     watch = in_background(keep_watching(cloud.name), WATCH_LOG)
-    records = in_background(serve_records(cloud.artifacts), "/tmp/mlflow.log")
     groups = list(groups_of(description, fleet))
     return {
         "cluster_name": description.name,
@@ -104,10 +105,19 @@ def launcher_file(description: Description, cloud: Cloud) -> Values:
         "setup_commands": list(INSTALL),
         # Ray's own would install more, of other versions.
         "head_setup_commands": [],
-        "head_start_ray_commands": ["ray stop", start_head(), watch, records],
+        "head_start_ray_commands": ["ray stop", start_head(), watch, *_records(cloud)],
         "worker_start_ray_commands": ["ray stop", start_worker(), watch],
         "metadata": {"prices": _prices(fleet, groups)},
     }
+
+
+def _records(cloud: Cloud) -> list[str]:
+    if cloud.bucket is None:
+        return [in_background(serve_records(f"{HOME}/mlartifacts"), MLFLOW_LOG)]
+    return [
+        in_background(serve_records(f"{cloud.bucket}/mlflow"), MLFLOW_LOG),
+        in_background(bring_records_back(cloud.bucket), MLFLOW_LOG),
+    ]
 
 
 def _head(cloud: Cloud, machine: Machine) -> Values:

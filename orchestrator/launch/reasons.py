@@ -88,10 +88,11 @@ setup_commands
 head_setup_commands
     None: all that the head asks the cloud with is in the lock file.
 head_start_ray_commands
-    The dashboard and MLflow listen on loopback: reach them through a tunnel. Autoscaler 1
-    with the project's scorer: version 2 asks for spot for ever where it is refused. The
-    watchman turns an interruption notice into a drain; it ends with Ray, and is started
-    again if it dies before.
+    The dashboard and MLflow listen on loopback: reach them through a tunnel. MLflow's
+    database goes with the head; a new head's is made anew from the runs in the bucket.
+    Autoscaler 1 with the project's scorer: version 2 asks for spot for ever where it is
+    refused. The watchman turns an interruption notice into a drain; it ends with Ray, and
+    is started again if it dies before.
 worker_start_ray_commands
     Fixed ports where Ray allows it, which are listed in orchestrator/launch/ports.py; and
     the watchman.

@@ -11,7 +11,7 @@ import yaml
 
 COMMANDS = (
     "index", "group", "plan", "train", "evaluate", "export", "watch", "simulate", "demo",
-    "cluster",
+    "cluster", "record",
 )  # fmt: skip
 PROGRAM = """\
 import sys
