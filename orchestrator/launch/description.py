@@ -101,7 +101,7 @@ class AwsCloud(Section):
 
     image: Text
     """The machine image: an ``ami-`` id, or ``resolve:ssm:`` and the name of a parameter that
-    holds one. It needs Docker and a driver for the GPU."""
+    holds one. It needs Docker and a driver for the GPU: torch 2.13 wants 580 or newer."""
 
     security_group: Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]
     """Made beforehand (docs/launch.md). The one that Ray would make lets the world in at 22."""

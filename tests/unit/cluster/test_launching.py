@@ -160,9 +160,9 @@ CONFIG = (TYPES, SPOT, "node_config")
         ("gcp", drop(TYPES, "head", "node_config", "serviceAccounts"),
          f"{HEAD}.node_config.serviceAccounts", "may do anything"),
         ("azure", drop("provider", "use_internal_ips"), "provider.use_internal_ips", "public"),
-        ("azure", put(TYPES, "gpu_spot_standard_nv36ads_a10_v5", "node_config",
+        ("azure", put(TYPES, "gpu_spot_standard_nc24ads_a100_v4", "node_config",
                       "azure_arm_parameters", "evictionPolicy", value="Deallocate"),
-         f"{TYPES}.gpu_spot_standard_nv36ads_a10_v5.node_config.azure_arm_parameters."
+         f"{TYPES}.gpu_spot_standard_nc24ads_a100_v4.node_config.azure_arm_parameters."
          "evictionPolicy", "quota"),
         ("cluster", drop("spec", "authOptions"), "spec.authOptions.mode", "is off"),
         ("cluster", put("spec", "headGroupSpec", "serviceType", value="LoadBalancer"),
@@ -337,6 +337,39 @@ def test_no_odd_value_anywhere_makes_it_crash(key: str, data: st.DataObject) -> 
     for finding in found(key, documents):
         assert finding.line("file").startswith(f"file: {finding.place}: ")
         assert "\n" not in finding.line("file")
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_odd_value_in_a_description_makes_it_crash(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    values: Any = yaml.safe_load(SOURCE.read_text(encoding="utf-8"))
+    tree = values
+    while True:
+        place = data.draw(
+            st.sampled_from(list(tree) if isinstance(tree, dict) else range(len(tree)))
+        )
+        deeper = isinstance(tree[place], dict | list) and len(tree[place]) > 0
+        if not deeper or data.draw(st.booleans()):
+            break
+        tree = tree[place]
+    tree[place] = data.draw(ODD)
+    file = tmp_path_factory.mktemp("odd") / "cluster.yaml"
+    file.write_text(yaml.safe_dump(values))
+    said: list[str] = []
+    try:
+        said = [one.line(str(file)) for one in check(file, None).findings]
+    except ConfigError as error:
+        said = [str(error)]
+    assert all(line.startswith(f"{file}") for line in said)
+
+
+def test_a_folder_and_bytes_are_no_cluster_files(tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(bytes(range(256)))
+    for path in (tmp_path, tmp_path / "bytes", tmp_path / "missing"):
+        with pytest.raises(ConfigError):
+            check(path, None)
 
 
 @pytest.mark.parametrize("to", ["aws", "gcp", "azure"])

@@ -68,7 +68,8 @@ def test_machines_that_train_are_spot_of_several_types_and_one_gpu(
     types = launcher(description, to)["available_node_types"]
     spot = [kind for name, kind in types.items() if name.startswith("gpu_spot")]
     stays = [kind for name, kind in types.items() if name.startswith("gpu_on_demand")]
-    assert len(spot) >= 2
+    # Azure has one type of machine with one A100.
+    assert len(spot) >= (1 if to == "azure" else 2)
     assert all(kind["resources"]["spot"] == 1 for kind in spot)
     models = {
         name for kind in [*spot, *stays] for name in kind["resources"] if "accelerator" in name
