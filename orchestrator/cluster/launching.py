@@ -1,20 +1,16 @@
 """Files of clusters, checked by Ray's schema, KubeRay's definitions and our own rules."""
 
-import copy
-import json
-import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
-import ray.autoscaler
 import yaml
 from jsonschema import Draft7Validator
-from ray.autoscaler._private.util import prepare_config, validate_config
 
+from orchestrator.cluster.internals import check_version
+from orchestrator.cluster.launcher_internals import launcher_refusal, launcher_schema
 from orchestrator.errors import ConfigError
 from orchestrator.launch.description import Description
 from orchestrator.launch.loading import parse_description, read_yaml
@@ -54,7 +50,9 @@ def check(path: Path, definitions: Path | None) -> Checked:
 
     Raises:
         ConfigError: The file cannot be read at all.
+        JobError: Another Ray is installed than the one that this was built on.
     """
+    check_version()
     documents = read_documents(path)
     kinds = {kind_of(document) for document in documents}
     schemas, notes = _schemas(definitions) if "kubernetes" in kinds else ({}, ())
@@ -90,18 +88,14 @@ def ray_findings(values: Any) -> Findings:  # noqa: ANN401 - whatever a file hol
         yield Finding(place, value, problem, remedy)
     if errors:
         return
-    with _quiet():
-        try:
-            validate_config(prepare_config(copy.deepcopy(values)))
-        except Exception as error:  # noqa: BLE001 - Ray's checks raise whatever they come upon
-            why = said(str(error)) or type(error).__name__
-            yield Finding("the file", "", f"Ray refuses it: {why}", remedy)
+    refusal = launcher_refusal(values)
+    if refusal is not None:
+        yield Finding("the file", "", f"Ray refuses it: {said(refusal)}", remedy)
 
 
 def _schema_errors(values: Any) -> Iterator[tuple[str, str, str]]:  # noqa: ANN401
     """All that Ray's own schema refuses; its own check names the first."""
-    schema = Path(ray.autoscaler.__file__).with_name("ray-schema.json")
-    for error in Draft7Validator(json.loads(schema.read_text())).iter_errors(values):
+    for error in Draft7Validator(launcher_schema()).iter_errors(values):
         place = ".".join(map(str, error.absolute_path)) or "the file"
         value = shown(error.instance) if error.absolute_path else ""
         yield place, value, said(error.message)
@@ -165,13 +159,3 @@ def _clouds(description: Description) -> list[Target]:
         ("kuberay", description.kubernetes),
     ]
     return [name for name, cloud in said if cloud is not None]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Ray's launcher warns in a log while it prepares a file: findings say it all."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)

@@ -5,12 +5,9 @@ own process. By itself it would not look at what a cloud refused: a group of on-
 beside one of spot machines would never be used, or always.
 """
 
-from typing import Any, Protocol
+from typing import Protocol
 
-from ray.autoscaler._private.resource_demand_scheduler import (
-    _resource_based_utilization_scorer,
-)
-
+from orchestrator.cluster.launcher_internals import use_of_node
 from orchestrator.launch.launcher_file import SPOT
 
 Score = tuple[bool, int, bool, bool, float, float]
@@ -47,12 +44,10 @@ def score_node_type(
         None where the type can do nothing of it.
     """
     real = {name: amount for name, amount in node_resources.items() if name != SPOT}
-    found: Any = _resource_based_utilization_scorer(
-        real, resources, node_availability_summary=node_availability_summary
-    )
-    if found is None:
+    use = use_of_node(real, resources, node_availability_summary)
+    if use is None:
         return None
-    gpu_ok, matching, *use = found
-    refused = node_availability_summary.node_availabilities.get(node_type)
-    comes = refused is None or refused.is_available
-    return (gpu_ok, matching, comes, node_resources.get(SPOT, 0) > 0, *use)
+    keeps_gpus, matching, least, mean = use
+    last = node_availability_summary.node_availabilities.get(node_type)
+    comes = last is None or last.is_available
+    return (keeps_gpus, matching, comes, node_resources.get(SPOT, 0) > 0, least, mean)
