@@ -57,6 +57,8 @@ PORTS = (
          loopback=False, token=True, closed_by=f"Ray's token; {_GROUP}"),
     Port(name="Ray's metrics", numbers=(METRICS, METRICS), place="node", loopback=False,
          token=False, closed_by=_GROUP),
+    Port(name="Ray's metrics of autoscaler and dashboard", numbers=(44217, 44227), place="head",
+         loopback=False, token=False, closed_by=_GROUP),
     Port(name="Ray's workers", numbers=WORKERS, place="node", loopback=False, token=True,
          closed_by=f"Ray's token; {_GROUP}"),
     Port(name="the lighthouse", numbers=ANY, place="head", loopback=False, token=False,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import ConfigError
+from orchestrator.launch.description import Fleet
 from orchestrator.launch.launcher_file import Values
 from orchestrator.launch.loading import parse_description, read_yaml
 from orchestrator.launch.reading import kind_of, read_documents
-from orchestrator.launch.rendering import Target, rendered
 from orchestrator.launch.rules.groups import Group, launcher_groups
 from orchestrator.launch.rules.tree import entries, number, text
 
@@ -91,14 +91,26 @@ def bills(prices: PriceList, step_s: Mapping[int, float], num_steps: int) -> lis
 
 def _of_description(path: Path) -> Iterator[PriceList | None]:
     description = parse_description(read_yaml(path), path)
-    launchers: tuple[tuple[Target, object], ...] = (
-        ("aws", description.aws),
-        ("gcp", description.gcp),
-        ("azure", description.azure),
-    )
-    for to, cloud in launchers:
+    for name in ("aws", "gcp", "azure", "kubernetes"):
+        cloud = getattr(description, name)
         if cloud is not None:
-            yield _of_launcher(rendered(description, to, path)[0])
+            yield _of_fleet(name, cloud.fleet)
+
+
+def _of_fleet(cloud: str, fleet: Fleet) -> PriceList | None:
+    first, head = fleet.gpu[0], fleet.head.on_demand
+    if fleet.prices is None or head is None:
+        return None
+    return PriceList(
+        cloud=cloud,
+        as_of=fleet.prices.as_of.isoformat(),
+        currency=fleet.prices.currency,
+        head=head,
+        gpus=first.gpus,
+        spot=_least(machine.spot for machine in fleet.gpu),
+        on_demand=first.on_demand,
+        data=_least(machine.spot for machine in fleet.data),
+    )
 
 
 def _of_launcher(values: Values) -> PriceList | None:
@@ -114,8 +126,7 @@ def _of_launcher(values: Values) -> PriceList | None:
         return None
 
     def cheapest(among: Iterable[Group]) -> float | None:
-        known = [price for group in among if (price := hourly.get(group.name)) is not None]
-        return min(known, default=None)
+        return _least(hourly.get(group.name) for group in among)
 
     return PriceList(
         cloud=text(values, "provider", "type"),
@@ -127,3 +138,7 @@ def _of_launcher(values: Values) -> PriceList | None:
         on_demand=cheapest(group for group in trains if not group.spot),
         data=cheapest(group for group in groups if not group.gpus and not group.is_head),
     )
+
+
+def _least(prices: Iterable[float | None]) -> float | None:
+    return min((price for price in prices if price is not None), default=None)

@@ -267,22 +267,6 @@ def test_without_definitions_it_is_said_that_they_were_not_asked(tmp_path: Path)
     assert "--crds" in note
 
 
-def test_ray_reads_the_kubernetes_file_as_the_groups_that_were_meant() -> None:
-    from ray.autoscaler._private.kuberay.autoscaling_config import (  # noqa: PLC0415
-        _derive_autoscaling_config_from_ray_cr,
-    )
-    from ray.autoscaler._private.util import validate_config  # noqa: PLC0415
-
-    config = _derive_autoscaling_config_from_ray_cr(copy.deepcopy(FILES["cluster"][0]))
-    validate_config(config)
-    types = config[TYPES]
-    spot, stays = types["gpu-spot-gpu"], types["gpu-on-demand-gpu"]
-    assert spot["resources"]["GPU"] == stays["resources"]["GPU"] == 1
-    assert spot["resources"]["accelerator_type:L4"] == 1
-    assert spot["priority"] > stays["priority"]
-    assert config["idle_timeout_minutes"] == DESCRIPTION.idle_minutes
-
-
 def test_a_description_is_checked_in_all_its_renderings(tmp_path: Path) -> None:
     text = SOURCE.read_text(encoding="utf-8")
     file = tmp_path / "mine.yaml"

@@ -22,7 +22,7 @@ PRICES = PriceList(
 
 def test_a_description_gives_a_list_a_cloud() -> None:
     lists = {one.cloud: one for one in price_lists(ROOT / SOURCE)}
-    assert set(lists) == {"aws", "gcp", "azure"}
+    assert set(lists) == {"aws", "gcp", "azure", "kubernetes"}
     aws = lists["aws"]
     assert (aws.head, aws.spot, aws.on_demand, aws.data) == (0.192, 0.42, 0.978, 0.13)
     assert (aws.gpus, aws.currency) == (1, "USD")
