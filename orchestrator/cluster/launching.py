@@ -25,8 +25,9 @@ from orchestrator.launch.rules.groups import launcher_groups
 from orchestrator.launch.rules.kubernetes import cluster_of, kubernetes_findings
 from orchestrator.launch.rules.launcher import image_findings, launcher_findings
 from orchestrator.launch.rules.others import azure_findings, gcp_findings
-from orchestrator.launch.rules.tree import text
+from orchestrator.launch.rules.tree import at, text
 
+_API = "ray.io/v1"
 _OF_CLOUD = {"aws": aws_findings, "gcp": gcp_findings, "azure": azure_findings}
 
 
@@ -54,16 +55,32 @@ def check(path: Path, definitions: Path | None) -> Checked:
     """
     check_version()
     documents = read_documents(path)
-    kinds = {kind_of(document) for document in documents}
-    schemas, notes = _schemas(definitions) if "kubernetes" in kinds else ({}, ())
-    if "kubernetes" in kinds:
-        found = [*_kubernetes(documents, schemas)]
-        return Checked("kubernetes", tuple(found), notes)
-    if "launcher" in kinds:
-        found = [one for document in documents for one in launcher_file_findings(document)]
-        notes = () if knows_aws() else ("not held against AWS's own API: install boto3",)
-        return Checked("launcher", tuple(found), notes)
-    return Checked("description", tuple(_description(path)), ())
+    kind = kind_of(documents[0])
+    notes: tuple[str, ...] = ()
+    found: list[Finding] = list(_strangers(documents, kind))
+    match kind:
+        case "kubernetes":
+            schemas, notes = _schemas(definitions)
+            found += _kubernetes(documents, schemas)
+        case "launcher":
+            found += launcher_file_findings(documents[0])
+            if text(documents[0], "provider", "type") == "aws" and not knows_aws():
+                notes = ("not held against AWS's own API: install boto3",)
+        case "description":
+            found += _description(path)
+    return Checked(kind, tuple(found), notes)
+
+
+def _strangers(documents: Sequence[Any], kind: Kind) -> Findings:
+    """Documents that whoever reads the first of a file does not read, or not as meant."""
+    for number, document in enumerate(documents[1:], 2):
+        if kind != "kubernetes" or kind_of(document) != "kubernetes":
+            yield Finding(
+                f"document {number}",
+                "",
+                f"does not belong into a {kind} file",
+                "Move it to a file of its own",
+            )
 
 
 def launcher_file_findings(values: Any) -> Findings:  # noqa: ANN401 - whatever a file holds
@@ -102,12 +119,26 @@ def _schema_errors(values: Any) -> Iterator[tuple[str, str, str]]:  # noqa: ANN4
 
 
 def _kubernetes(documents: Sequence[Any], schemas: Schemas) -> Findings:
-    for document in documents:
+    clusters = [cluster_of(document) for document in documents]
+    if not any(clusters):
+        yield Finding(
+            "the file",
+            "",
+            "holds neither a RayCluster nor a RayJob",
+            "Render one with orchestrator cluster render --to kuberay",
+        )
+    for document, found in zip(documents, clusters, strict=True):
         yield from crd_findings(document, schemas)
-        found = cluster_of(document)
         if found is None:
             continue
         cluster, place = found
+        if text(document, "apiVersion") != _API:
+            yield Finding(
+                "apiVersion",
+                shown(at(document, "apiVersion")),
+                "is not what KubeRay serves",
+                f"Write {_API}",
+            )
         version = text(cluster, "rayVersion")
         if version != ray.__version__:
             yield Finding(

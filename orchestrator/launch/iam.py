@@ -65,15 +65,13 @@ def _launcher(description: Description, aws: AwsCloud) -> Policy:
                 "Condition": {"NumericEquals": {"ec2-instance-connect:remotePort": "22"}},
             },
             {
-                "Sid": "FindTunnel",
+                "Sid": "LookForTunnelPricesAndLeftovers",
                 "Effect": "Allow",
-                "Action": "ec2:DescribeInstanceConnectEndpoints",
-                "Resource": "*",
-            },
-            {
-                "Sid": "Prices",
-                "Effect": "Allow",
-                "Action": "ec2:DescribeSpotPriceHistory",
+                "Action": [
+                    "ec2:DescribeInstanceConnectEndpoints",
+                    "ec2:DescribeSpotPriceHistory",
+                    "ec2:DescribeVolumes",
+                ],
                 "Resource": "*",
             },
         ]

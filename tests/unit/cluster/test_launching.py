@@ -294,6 +294,24 @@ def test_what_is_no_cluster_file_is_refused_in_a_line(tmp_path: Path, text: str)
     assert str(file) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "place", "problem"),
+    [
+        ("cluster_name: a\n---\nb: 1", "document 2", "does not belong"),
+        ("apiVersion: v1\nkind: Pod", "the file", "neither a RayCluster nor a RayJob"),
+        ("kind: RayCluster\n---\ncluster_name: a", "document 2", "does not belong"),
+        ("apiVersion: ray.io/v1beta1\nkind: RayJob", "apiVersion", "KubeRay serves"),
+    ],
+)
+def test_a_file_of_the_wrong_things_is_said_to_be_one(
+    tmp_path: Path, text: str, place: str, problem: str
+) -> None:
+    file = tmp_path / "odd.yaml"
+    file.write_text(text)
+    found = check(file, None).findings
+    assert [one for one in found if one.place == place and problem in one.problem], found
+
+
 def test_aliases_that_multiply_are_refused_quickly(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
