@@ -41,7 +41,7 @@ def render_cluster(description: Description, cloud: KubernetesCloud) -> list[Val
         "apiVersion": "ray.io/v1",
         "kind": "RayCluster",
         "metadata": _meta(description, cloud, description.name),
-        "spec": _cluster_spec(description, cloud, _pod_extras()),
+        "spec": _cluster_spec(description, cloud, {}),
     }
     return [cluster, *_guards(description, cloud)]
 
@@ -63,7 +63,7 @@ def render_job(description: Description, cloud: KubernetesCloud) -> list[Values]
             "ttlSecondsAfterFinished": 600,
             "submissionMode": "K8sJobMode",
             "submitterPodTemplate": _submitter(description, cloud),
-            "rayClusterSpec": _cluster_spec(description, cloud, _pod_extras(description.name)),
+            "rayClusterSpec": _cluster_spec(description, cloud, _job_file(description.name)),
         },
     }
     return [job, *_guards(description, cloud)]
@@ -104,12 +104,10 @@ def _cluster_spec(description: Description, cloud: KubernetesCloud, head: Values
     }
 
 
-def _pod_extras(job: str | None = None) -> Values:
-    """What the head of a job's cluster has beside that of any other: the job file."""
-    if job is None:
-        return {}
+def _job_file(name: str) -> Values:
+    """What the head of a job's cluster has beside that of any other."""
     return {
-        "volumes": [{"name": "job", "configMap": {"name": f"{job}-job"}}],
+        "volumes": [{"name": "job", "configMap": {"name": f"{name}-job"}}],
         "volumeMounts": [{"name": "job", "mountPath": JOB_FOLDER, "readOnly": True}],
     }
 
@@ -148,11 +146,8 @@ def _worker_group(description: Description, cloud: KubernetesCloud, group: Group
     container["volumeMounts"] = _scratch_mounts()
     # In the background: a hook that does not return holds up the container's start.
     watch = in_background(keep_watching("auto", in_pod=True), WATCH_LOG)
-    container["lifecycle"] = {
-        "postStart": {"exec": {"command": ["/bin/bash", "-lc", watch]}},
-        # Ray drains at the SIGTERM that comes when this returns.
-        "preStop": {"exec": {"command": ["/bin/bash", "-lc", "sleep 1"]}},
-    }
+    # And no preStop hook: Ray drains at the SIGTERM, and a ray stop before it would not let it.
+    container["lifecycle"] = {"postStart": {"exec": {"command": ["/bin/bash", "-lc", watch]}}}
     pod = _pod(description, cloud, labels, [container])
     pod["spec"]["volumes"] = _scratch(description)
     params = {"num-cpus": str(group.machine.cpus)}

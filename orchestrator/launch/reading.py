@@ -15,6 +15,15 @@ MOST_VALUES = 200_000
 """Beyond that, aliases have multiplied; a large file has some thousands."""
 MOST_DEPTH = 64
 
+EXAMPLES = (
+    "my-bucket",
+    "my-project",
+    "registry.example.com",
+    "sg-0123456789abcdef0",
+    "00000000-0000-0000-0000-000000000000",
+)
+"""What stands in the project's own files for what is everybody's own."""
+
 Kind = Literal["description", "launcher", "kubernetes"]
 
 
@@ -53,6 +62,16 @@ def read_documents(path: Path) -> list[Any]:
         raise ConfigError("holds nothing", str(path), FIX)
     _refuse_monsters(documents, path)
     return documents
+
+
+def examples_in(path: Path) -> list[str]:
+    """What of a file is still the example's.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    text = read_text(path)
+    return [example for example in EXAMPLES if example in text]
 
 
 def kind_of(document: Any) -> Kind:  # noqa: ANN401 - whatever a file holds

@@ -17,6 +17,8 @@ import yaml
 from tests.launch.aws_world import World, make_groundwork, tags
 from tests.stores.s3_server import credentials, s3_server
 
+pytestmark = pytest.mark.timeout(700)
+
 SSH = """\
 #!/bin/sh
 typed="$*"

@@ -155,11 +155,8 @@ def test_a_rendered_cluster_is_right_and_a_spoilt_one_is_said_to_be_wrong(
     assert orchestrator(*arguments, cwd=tmp_path).returncode == 0
     right = orchestrator("cluster", "check", "cluster.yaml", "--json", cwd=tmp_path)
     assert right.returncode == 0
-    assert json.loads(right.stdout.splitlines()[-1]) == {
-        "kind": "launcher",
-        "findings": [],
-        "notes": [],
-    }
+    told = json.loads(right.stdout.splitlines()[-1])
+    assert (told["kind"], told["findings"]) == ("launcher", [])
     file = tmp_path / "cluster.yaml"
     file.write_text(file.read_text().replace("HttpTokens: required", "HttpTokens: optional"))
     wrong = orchestrator("cluster", "check", "cluster.yaml", "--json", cwd=tmp_path)

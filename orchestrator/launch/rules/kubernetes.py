@@ -144,6 +144,14 @@ def _ending(pods: Tree, group: Group) -> Findings:
             f"a pod is killed before Ray's drain of {drain_s:g} s is over",
             f"Write {2 * drain_s:g}",
         )
+    hook = at(ray_container(pods), "lifecycle", "preStop")
+    if "ray stop" in str(hook):
+        yield Finding(
+            f"{group.place}.template.spec.containers.0.lifecycle.preStop",
+            shown(hook),
+            "ends Ray before the SIGTERM at which it would drain",
+            "Leave the hook out",
+        )
 
 
 def _watch(pods: Tree, group: Group) -> Findings:
