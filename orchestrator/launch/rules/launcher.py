@@ -28,6 +28,7 @@ def launcher_findings(values: Tree, groups: list[Group]) -> Findings:
     yield from _token(values)
     yield from _installed(values)
     yield from _fallback(values, groups)
+    yield from _pools(values, groups)
 
 
 def _sizes(values: Tree, groups: list[Group]) -> Findings:
@@ -153,6 +154,18 @@ def _fallback(values: Tree, groups: list[Group]) -> Findings:
             "machines never",
             "Start Ray with RAY_enable_autoscaler_v2=0 and "
             f"RAY_AUTOSCALER_UTILIZATION_SCORER={SCORER}",
+        )
+
+
+def _pools(values: Tree, groups: list[Group]) -> Findings:
+    spot = [group for group in groups if group.gpus and group.spot and not group.is_head]
+    zones = [zone for zone in text(values, "provider", "availability_zone").split(",") if zone]
+    if len(spot) == 1 and len(zones) == 1:
+        yield Finding(
+            spot[0].place,
+            zones[0],
+            "one type of spot machine in one zone is one pool: when it runs dry, all go",
+            "Add zones, or types with the same GPU",
         )
 
 

@@ -164,6 +164,10 @@ CONFIG = (TYPES, SPOT, "node_config")
                       "azure_arm_parameters", "evictionPolicy", value="Deallocate"),
          f"{TYPES}.gpu_spot_standard_nc24ads_a100_v4.node_config.azure_arm_parameters."
          "evictionPolicy", "quota"),
+        ("azure", put("provider", "availability_zone", value="1"),
+         f"{TYPES}.gpu_spot_standard_nc24ads_a100_v4", "one pool"),
+        ("cluster", put("spec", "headGroupSpec", "rayStartParams", "num-gpus", value="1"),
+         "spec.headGroupSpec", "would train"),
         ("cluster", drop("spec", "authOptions"), "spec.authOptions.mode", "is off"),
         ("cluster", put("spec", "headGroupSpec", "serviceType", value="LoadBalancer"),
          "spec.headGroupSpec.serviceType", "open outside"),
