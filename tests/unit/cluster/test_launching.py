@@ -335,7 +335,7 @@ def test_aliases_that_multiply_are_refused_quickly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", FILES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_no_odd_value_anywhere_makes_it_crash(key: str, data: st.DataObject) -> None:
     documents = copy.deepcopy(FILES[key])
@@ -354,7 +354,7 @@ def test_no_odd_value_anywhere_makes_it_crash(key: str, data: st.DataObject) -> 
         assert "\n" not in finding.line("file")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_no_odd_value_in_a_description_makes_it_crash(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
