@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: demo test check schema clean simulate chaos
+.PHONY: demo test check schema lock clusters clean simulate chaos
 .PHONY: bench-images bench-index bench-handout bench-plan bench-exact bench-checkpoints bench-faults bench-overhead bench-fusion bench-memory bench-search
 
 demo: .venv/.stamp
@@ -61,6 +61,20 @@ simulate: .venv/.stamp
 
 schema: .venv/.stamp
 	@$(BIN)/python -m orchestrator.config.schema > jobs/job.schema.json
+
+# What is rendered from clusters/spot_l4.yaml.
+clusters: .venv/.stamp
+	@$(BIN)/orchestrator cluster render --to aws --output cluster.yaml
+	@$(BIN)/orchestrator cluster roles --output cloud/aws
+
+# The libraries of every machine of a cluster, to the byte: for Python 3.11 and CUDA on x86 Linux.
+# Newer ones are taken where pyproject.toml allows them.
+lock: .venv/.stamp
+	@$(PIP) install 'uv>=0.9'
+	@$(BIN)/uv pip compile pyproject.toml --upgrade --quiet --generate-hashes \
+	  --extra s3 --extra gs --extra aws --extra gcp --extra azure \
+	  --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	  --custom-compile-command 'make lock' --output-file requirements.lock
 
 clean:
 	rm -rf .venv .demo build dist *.egg-info .*_cache

@@ -10,16 +10,19 @@ if TYPE_CHECKING:
     from orchestrator.cluster.costing import Costing
     from orchestrator.cluster.demo import DemoReport
     from orchestrator.cluster.evaluating import Answer
+    from orchestrator.cluster.pricing import Priced
     from orchestrator.cluster.searching.stage import View
     from orchestrator.cluster.training import TrainResult
     from orchestrator.data.grouping.group import GroupReport
     from orchestrator.data.index import Index
     from orchestrator.data.lint.inspection import Inspection
+    from orchestrator.launch.prices import Bill
     from orchestrator.search.concluding import Conclusion
     from orchestrator.search.trials import Trial
     from orchestrator.simulate.command import Report
     from orchestrator.simulate.run import Ranked, Simulation
     from orchestrator.tracking.events import Event
+    from orchestrator.tracking.spending import Spending
 
 LARGEST_SHOWN = 20
 """Bad rows and images that are printed; all of them are in a ledger."""
@@ -111,6 +114,31 @@ def cost_tables(costs: "Costing") -> Iterator[tuple[str, list[tuple[str, str]]]]
     )
 
 
+def price_tables(priced: Sequence["Priced"]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Hours and money by world size, a table a cloud."""
+    for one in priced:
+        prices = one.prices
+        rows = [(_workers(bill.world_size), _bill(bill, prices.currency)) for bill in one.bills]
+        if prices.data is not None:
+            each = f"{prices.data:g} {prices.currency} an hour"
+            rows.append(("each machine that only renders", each))
+        rows.append(("a step's time is from", one.told_by))
+        yield f"money on {prices.cloud}, prices of {prices.as_of}", rows
+
+
+def _workers(world_size: int) -> str:
+    return f"{world_size} worker{'s' if world_size > 1 else ''}"
+
+
+def _bill(bill: "Bill", currency: str) -> str:
+    offers = [
+        f"{amount:,.2f} {currency} {market}"
+        for market, amount in (("on spot", bill.spot), ("on demand", bill.on_demand))
+        if amount is not None
+    ]
+    return f"{bill.hours:,.2f} h, {' or '.join(offers)}"
+
+
 def train_rows(result: "TrainResult") -> list[tuple[str, str]]:
     """A finished training as a table."""
     figures = result.figures
@@ -123,9 +151,17 @@ def train_rows(result: "TrainResult") -> list[tuple[str, str]]:
         ("longest gap between steps", f"{figures.longest_gap_s:.2f} s beyond the median step"),
         ("steps replayed, restarts", f"{figures.steps_replayed}, {figures.restarts}"),
         ("goodput", f"{figures.goodput:.0%}"),
+        *_spending_rows(result.spending),
         ("weights sha256", result.weights_sha256 + ("" if result.exact else " (not exact)")),
         ("run", result.run_dir),
     ]
+
+
+def _spending_rows(spending: "Spending | None") -> list[tuple[str, str]]:
+    if spending is None:
+        return []
+    parts = f"{spending.worker_hours:,.2f} worker hours, {spending.hours:,.2f} hours"
+    return [("cost", f"{spending.cost:,.2f} {spending.currency} ({parts})")]
 
 
 def answer_rows(answers: Sequence["Answer"]) -> list[tuple[str, str]]:

@@ -111,3 +111,14 @@ def follow(screen: Screen, bar: Bar) -> Callable[[list["Event"]], None]:
                 screen.say(EVENT_LINES[event["kind"]](event))
 
     return watch
+
+
+def read_events(url: str | None) -> "list[Event] | None":
+    """A run's log by the path or URL of its file; None for None."""
+    if url is None:
+        return None
+    from orchestrator.storage import Store
+    from orchestrator.tracking.events import decode_log
+
+    folder, _, name = url.rpartition("/")
+    return decode_log(Store.open(folder or ".").read_lines(name))

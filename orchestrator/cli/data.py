@@ -16,6 +16,7 @@ from orchestrator.cli.common import (
     load,
     logs_of,
     prepare_job,
+    read_events,
     screen_of,
     session,
 )
@@ -26,6 +27,7 @@ from orchestrator.tables import (
     finding_lines,
     group_rows,
     index_figures,
+    price_tables,
 )
 
 
@@ -124,17 +126,28 @@ def group(  # noqa: PLR0913, PLR0917 - each is an option of its own
 
 
 @app.command()
-def plan(
+def plan(  # noqa: PLR0913, PLR0917 - each is an option of its own
     job_file: JobFile,
     overrides: Overrides = None,
     address: Address = None,
+    cluster: Annotated[
+        Path | None,
+        typer.Option(help="A cluster's file with prices: forecast hours and money too."),
+    ] = None,
+    step_s: Annotated[
+        float | None, typer.Option(help="Seconds of a step on one worker, for --cluster.")
+    ] = None,
+    events: Annotated[
+        str | None, typer.Option(help="A run's events.jsonl, for --cluster: its own times.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a training would do, without training: steps, tokens, memory and time."""
+    """Say what a training would do, without training: steps, tokens, memory, time and money."""
     job = load(job_file, overrides)
     with screen_of(logs_of(job), "plan") as screen, session(job, address, screen):
         from orchestrator.cluster.costing import cost
         from orchestrator.cluster.forecast import forecast
+        from orchestrator.cluster.pricing import price
 
         prepared = prepare_job(job, screen)
         figures = asdict(forecast(prepared))
@@ -144,6 +157,11 @@ def plan(
         )
         for title, rows in cost_tables(costs):
             screen.show(title, rows)
+        log = read_events(events)
+        priced = price(prepared, cluster, step_s, log) if cluster else []
+        for title, rows in price_tables(priced):
+            screen.show(title, rows)
         if as_json:
-            told = {**asdict(costs), "fits": costs.fits}
-            screen.print_json(json.dumps({**figures, "memory": told}))
+            memory = {**asdict(costs), "fits": costs.fits}
+            money = [asdict(one) for one in priced]
+            screen.print_json(json.dumps({**figures, "memory": memory, "money": money}))

@@ -9,7 +9,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli.common import AsJson, Overrides, app, follow, load, logs_of, screen_of
+from orchestrator.cli.common import (
+    AsJson,
+    Overrides,
+    app,
+    follow,
+    load,
+    logs_of,
+    read_events,
+    screen_of,
+)
 from orchestrator.tables import demo_rows
 
 
@@ -72,13 +81,10 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of its own
     logs = logs_of(job) if job else Path.home() / ".cache" / "orchestrator" / "logs"
     with screen_of(logs, "simulate") as screen:
         from orchestrator.simulate.command import Wanted, simulate_all
-        from orchestrator.storage import Store
         from orchestrator.tables import simulation_tables
-        from orchestrator.tracking.events import decode_log
         from orchestrator.tracking.summary import summarise
 
-        folder, _, name = (events or "").rpartition("/")
-        log = decode_log(Store.open(folder or ".").read_lines(name)) if events else None
+        log = read_events(events)
         wanted = Wanted(
             traces=trace, nodes=nodes, hours=hours, seed=seed, spot=price_spot,
             on_demand=price_on_demand, measured=measured, log=log,

@@ -1,4 +1,4 @@
-"""Commands about runs: train, evaluate, export."""
+"""Commands about runs: train, evaluate, export, record."""
 
 import json
 from contextlib import AbstractContextManager, nullcontext
@@ -116,3 +116,25 @@ def export(
         screen.say(f"{what} is in {to} ({len(files)} files)")
         if as_json:
             screen.print_json(json.dumps({"folder": str(to), "files": files}))
+
+
+@app.command()
+def record(
+    runs: Annotated[
+        str, typer.Argument(metavar="RUNS", help="Folder or bucket of runs: storage.path.")
+    ],
+    tracking_uri: Annotated[
+        str, typer.Option(help="MLflow's, as tracking.uri.")
+    ] = "sqlite:///mlflow.db",
+    wait_s: Annotated[
+        float, typer.Option(help="How long a server may take to start, in seconds.")
+    ] = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Give MLflow all runs that are over, from their own events."""
+    with screen_of(Path.home() / ".cache" / "orchestrator" / "logs", "record") as screen:
+        from orchestrator.cluster.rerecording import rerecord
+
+        found = rerecord(Store.open(runs), tracking_uri, wait_s=wait_s, say=screen.say)
+        if as_json:
+            screen.print_json(json.dumps([asdict(one) for one in found]))

@@ -28,6 +28,7 @@ from orchestrator.errors import FaultError, JobError, OrchestratorError
 from orchestrator.storage import Store
 from orchestrator.tracking.events import Event, decode_log, make_event
 from orchestrator.tracking.recorder import Recorder, recording
+from orchestrator.tracking.spending import Spending, spent
 from orchestrator.tracking.summary import RunFigures, summarise
 from orchestrator.train.lease import Lease
 from orchestrator.train.manifest import freeze, read_manifest
@@ -55,6 +56,8 @@ class TrainResult:
     """Rows that the index left out, and slots found empty on the way."""
     was_finished: bool
     """True where there was nothing left to do."""
+    spending: Spending | None = None
+    """What it cost, where the job says what machines do."""
     record_problem: str | None = None
     """Why MLflow lacks something of the run; None where it has everything."""
 
@@ -71,6 +74,7 @@ class TrainResult:
             "exact": self.exact,
             "quarantined": self.quarantined,
             "was_finished": self.was_finished,
+            "spending": self.spending and asdict(self.spending),
             "record_problem": self.record_problem,
         }
 
@@ -297,4 +301,5 @@ def _finished(store: Store, prepared: Prepared, *, was_finished: bool) -> TrainR
         figures=figures,
         quarantined=prepared.indexes["train"].summary.num_bad + figures.quarantined,
         was_finished=was_finished,
+        spending=spent(events, prepared.job.scale),
     )

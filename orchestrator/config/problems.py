@@ -39,16 +39,18 @@ def dotted(path: FieldPath) -> str:
     return ".".join(str(part) for part in path)
 
 
-def described(details: Iterable[ErrorDetails]) -> dict[FieldPath, str]:
-    """What pydantic found, by field, in the order of the file.
+def described(
+    details: Iterable[ErrorDetails], model: type[BaseModel] = Job
+) -> dict[FieldPath, str]:
+    """What pydantic found in a file of ``model``, by field, in the order of the file.
 
     The alternatives of one field (``gpu``: a word or a truth value) come as one text.
     """
     found: dict[FieldPath, list[str]] = {}
     values: dict[FieldPath, str] = {}
     for detail in details:
-        path = _real_path(detail)
-        found.setdefault(path, []).append(_message(detail, path))
+        path = _real_path(detail, model)
+        found.setdefault(path, []).append(_message(detail, path, model))
         values[path] = _value(detail)
     return {path: _either(texts) + values[path] for path, texts in found.items()}
 
@@ -65,13 +67,13 @@ def sections_by_path(
             yield from sections_by_path(section, path)
 
 
-def hint_for_unknown(path: FieldPath) -> str:
+def hint_for_unknown(path: FieldPath, model: type[BaseModel] = Job) -> str:
     """What a person most likely meant by ``path``, in brackets; "" if nobody can know.
 
     A neighbour of a similar name comes first, written without its section; then the same name
     in another section; then all that the section has.
     """
-    real = [field for field, _ in sections_by_path()]
+    real = [field for field, _ in sections_by_path(model)]
     section = _without_numbers(path)[:-1]
     neighbours = [str(field[-1]) for field in real if field[:-1] == section]
     close = difflib.get_close_matches(str(path[-1]), neighbours, n=1)
@@ -90,12 +92,12 @@ def section_type(annotation: object) -> type[BaseModel] | None:
     return next(filter(None, map(section_type, get_args(annotation))), None)
 
 
-def _real_path(detail: ErrorDetails) -> FieldPath:
+def _real_path(detail: ErrorDetails, model: type[BaseModel]) -> FieldPath:
     """The location without the tags that pydantic adds for the alternatives of a union."""
     location = tuple(part for part in detail["loc"] if part not in _TAGS)
     if detail["type"] == "extra_forbidden":
         return location
-    fields = dict(sections_by_path())
+    fields = dict(sections_by_path(model))
     while location and _without_numbers(location) not in fields:
         # The keys of a mapping are a person's own, and say where to look.
         if location[:-1] == _SPACE:
@@ -109,9 +111,9 @@ def _without_numbers(path: FieldPath) -> FieldPath:
     return tuple(part for part in path if not isinstance(part, int))
 
 
-def _message(detail: ErrorDetails, path: FieldPath) -> str:
+def _message(detail: ErrorDetails, path: FieldPath, model: type[BaseModel]) -> str:
     if detail["type"] == "extra_forbidden":
-        return f"unknown field{hint_for_unknown(path)}"
+        return f"unknown field{hint_for_unknown(path, model)}"
     text = detail["msg"].removeprefix("Value error, ")
     for word, plain in _YAML_WORDS.items():
         text = text.replace(word, plain)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from orchestrator.config.prices import PriceConfig
 from orchestrator.config.section import Section
 
 # One type rather than a bare tuple, so that editors read what the two numbers are.
@@ -42,6 +43,9 @@ class ScaleConfig(Section):
     allow_mixed_machines: bool = False
     """Admit workers of another kind (device, instruction set, library versions). The run is
     then marked as not exact."""
+
+    prices: PriceConfig | None = None
+    """What machines cost an hour: with it, a run says what it cost."""
 
     @model_validator(mode="after")
     def _least_is_below_most(self) -> Self:

@@ -20,6 +20,10 @@ _RULES = (
 )
 
 
+ODD_TAGS = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What PyYAML raises where a tag promises what the text does not hold: ``!!bool maybe``."""
+
+
 class YamlError(Exception):
     """Text that is not the YAML we read."""
 
@@ -68,6 +72,7 @@ def parse_yaml(text: str) -> Plain:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise YamlError(error.problem or "not YAML", mark.line + 1 if mark else 1) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise YamlError(str(error).splitlines()[0], 1) from error
+    except (yaml.YAMLError, *ODD_TAGS) as error:
+        said = str(error) or "is nested too deeply"
+        raise YamlError(said.splitlines()[0], 1) from error
     return value

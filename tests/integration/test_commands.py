@@ -73,13 +73,23 @@ def wait_for_checkpoint(run: Path, driver: "subprocess.Popen[bytes]") -> None:
 def test_index_plan_and_export_say_what_they_did(
     make_job: Callable[..., Job], run_job: Callable[[Job], TrainResult], tmp_path: Path
 ) -> None:
-    job = make_job("exported")
-    run_job(job)
+    job = make_job("exported", scale={"prices": {"worker": 3600.0, "standing": 360.0}})
+    spending = run_job(job).spending
+    assert spending is not None
+    assert spending.worker_hours > 0
+    assert spending.cost == pytest.approx(
+        3600 * spending.worker_hours + 360 * spending.hours, rel=0.01
+    )
     path = str(write_job(job, tmp_path))
     index = last_line(["index", path])
     assert index["train"]["samples"] == 40
     assert index["eval"]["quarantined"] == 0
-    plan = last_line(["plan", path])
+    cluster = str(Path(__file__).parents[2] / "cluster.yaml")
+    log = f"{job.storage.path}/{job.name}/events.jsonl"
+    plan = last_line(["plan", path, "--cluster", cluster, "--events", log])
+    [money] = plan["money"]
+    assert money["told_by"] == "the run's own steps"
+    assert all(0 < bill["spot"] <= bill["on_demand"] for bill in money["bills"])
     assert plan["steps"] == 9
     assert plan["balance"]["1"] == 1.0
     exported = last_line(["export", path, "--to", str(tmp_path / "merged"), "--merged"])

@@ -1,5 +1,6 @@
 """The command line, as a process of its own: what it says, where, and how it exits."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import yaml
 
 COMMANDS = (
     "index", "group", "plan", "train", "search", "evaluate", "export", "watch", "simulate",
-    "demo",
+    "demo", "cluster", "record",
 )  # fmt: skip
 PROGRAM = """\
 import sys
@@ -83,6 +84,13 @@ def test_a_typing_error_in_a_job_is_said_in_one_line_at_once(
         (("train", "missing.yaml"), "missing.yaml"),
         (("train", "job.yaml", "--set", "train.epochs=two"), "train.epochs"),
         (("train", "job.yaml", "--set", "train.epoch=2"), "train.epoch"),
+        (("cluster", "render", "--to", "aws", "missing.yaml"), "missing.yaml"),
+        (("cluster", "render", "--to", "oracle"), "oracle"),
+        (("cluster", "render", "--to", "aws", "job.yaml"), "job.yaml"),
+        (("cluster", "render", "--to", "gcp", "--job", "job.yaml"), "--job"),
+        (("cluster", "check", "missing.yaml"), "missing.yaml"),
+        (("cluster", "check", "job.yaml"), "job.yaml"),
+        (("cluster", "roles", "missing.yaml"), "missing.yaml"),
     ],
 )
 def test_wrong_input_is_named_and_exits_with_2(
@@ -137,3 +145,25 @@ def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path) -> None:
     )
     assert answer.returncode == 130
     assert answer.stderr == ("stopped; the same command goes on from the last checkpoint\n")
+
+
+def test_a_rendered_cluster_is_right_and_a_spoilt_one_is_said_to_be_wrong(
+    tmp_path: Path,
+) -> None:
+    description = Path(__file__).parents[2] / "clusters/spot_l4.yaml"
+    arguments = ("cluster", "render", "--to", "aws", str(description), "-o", "cluster.yaml")
+    assert orchestrator(*arguments, cwd=tmp_path).returncode == 0
+    right = orchestrator("cluster", "check", "cluster.yaml", "--json", cwd=tmp_path)
+    assert right.returncode == 0
+    told = json.loads(right.stdout.splitlines()[-1])
+    assert (told["kind"], told["findings"]) == ("launcher", [])
+    file = tmp_path / "cluster.yaml"
+    file.write_text(file.read_text().replace("HttpTokens: required", "HttpTokens: optional"))
+    wrong = orchestrator("cluster", "check", "cluster.yaml", "--json", cwd=tmp_path)
+    assert wrong.returncode == 2
+    findings = json.loads(wrong.stdout.splitlines()[-1])["findings"]
+    assert len(findings) == 7
+    assert findings[0]["place"].endswith("MetadataOptions.HttpTokens")
+    assert findings[0]["value"] == "optional"
+    assert all(one["remedy"] for one in findings)
+    assert wrong.stderr.count("error: cluster.yaml: ") == 7
