@@ -82,10 +82,10 @@ def bills(prices: PriceList, step_s: Mapping[int, float], num_steps: int) -> lis
         hours = seconds * num_steps / _HOUR_S
         machines = math.ceil(world_size / prices.gpus)
         spot, on_demand = (
-            None if each is None else round(hours * (machines * each + prices.head), 2)
+            None if each is None else round(hours * (machines * each + prices.head), 4)
             for each in (prices.spot, prices.on_demand)
         )
-        found.append(Bill(world_size, round(hours, 3), spot, on_demand))
+        found.append(Bill(world_size, round(hours, 5), spot, on_demand))
     return found
 
 

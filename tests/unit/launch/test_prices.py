@@ -37,9 +37,9 @@ def test_a_launcher_file_carries_its_prices_along() -> None:
 def test_money_is_hours_by_machines_and_the_head() -> None:
     found = bills(PRICES, {1: 36.0, 2: 18.0, 4: 10.0}, num_steps=1000)
     assert found == [
-        Bill(1, 10.0, round(10 * 0.7, 2), round(10 * 1.2, 2)),
-        Bill(2, 5.0, round(5 * 1.2, 2), round(5 * 2.2, 2)),
-        Bill(4, 2.778, round(1e4 / 3600 * 2.2, 2), round(1e4 / 3600 * 4.2, 2)),
+        Bill(1, 10.0, 7.0, 12.0),
+        Bill(2, 5.0, 6.0, 11.0),
+        Bill(4, 2.77778, round(1e4 / 3600 * 2.2, 4), round(1e4 / 3600 * 4.2, 4)),
     ]
 
 
