@@ -1,5 +1,6 @@
 """Figures as a person reads them: rows of tables, and lines for what happens."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,25 @@ def cost_tables(costs: "Costing") -> Iterator[tuple[str, list[tuple[str, str]]]]
             ("together", f"{costs.needed_mb:,.0f} MB: {verdict[costs.fits]}"),
         ],
     )
+
+
+def submitted_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """A submitted job, and how far its run is."""
+    code = figures["exit_code"]
+    state = figures["state"] + (f", exit code {code}" if code else "")
+    started_s, ended_s = figures["started_s"], figures["ended_s"]
+    rows = [
+        ("state", state),
+        ("submission", figures["id"]),
+        ("since", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started_s))),
+        ("newest step", str(figures["step"] or "none that can be seen from here")),
+        ("storage", figures["storage"]),
+    ]
+    if ended_s is not None:
+        rows.insert(3, ("took", f"{ended_s - started_s:.0f} s"))
+    if figures["why"] and figures["state"] == "failed":
+        rows.insert(1, ("why", figures["why"]))
+    return rows
 
 
 def train_rows(result: "TrainResult") -> list[tuple[str, str]]:

@@ -2,11 +2,11 @@
 
 import typer
 
-from orchestrator.cli import data, machines, runs
+from orchestrator.cli import data, machines, runs, submitting
 from orchestrator.cli.common import app
 from orchestrator.errors import InputError, OrchestratorError
 
-COMMANDS = (data, runs, machines)
+COMMANDS = (data, runs, submitting, machines)
 """Where the commands are; importing them puts them into ``app``."""
 
 drive = runs.drive

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 COMMANDS = (
-    "index", "group", "plan", "train", "evaluate", "export", "watch", "simulate", "demo"
+    "index", "group", "plan", "train", "evaluate", "export", "submit", "attach", "status",
+    "stop", "watch", "simulate", "demo"
 )  # fmt: skip
 PROGRAM = """\
 import sys
