@@ -96,6 +96,27 @@ class Host:
             cwd=ROOT,
         )
 
+    def beside(self, *words: str, log: Path) -> "subprocess.Popen[bytes]":
+        """Start a command in this host's network alone: where a person's tunnel ends.
+
+        It is a process of this machine: it can be signalled, and lives on when the host's do
+        not.
+        """
+        inside = ["--user", "--net", "--preserve-credentials"]
+        with log.open("ab") as out:
+            return subprocess.Popen(
+                ["nsenter", "--target", str(self.init), *inside, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=self.environment,
+                cwd=ROOT,
+            )
+
+    def end_all(self) -> None:
+        """Kill all that runs on it; its network stays."""
+        self.run("sh", "-c", "kill -9 -1")
+
     def power_off(self) -> None:
         """End it and all that runs on it, at once."""
         self.holder.kill()
@@ -110,8 +131,14 @@ class World:
     environment: dict[str, str]
     hosts: dict[str, Host] = field(default_factory=dict)
 
-    def host(self, name: str, number: int) -> Host:
-        """Switch a host on, or on again: its address is the network's and its number."""
+    def host(self, name: str, number: int, *, wired: bool = True) -> Host:
+        """Switch a host on, or on again: its address is the network's and its number.
+
+        Args:
+            name: Its name.
+            number: The last part of its address.
+            wired: Whether its cable goes straight to the bridge.
+        """
         address = f"{NETWORK}.{number}"
         holder = _hold([*self._inside(), *_NAMESPACES, "sh", "-ec", _HOST, name])
         made = Host(name, address, _child_of(holder.pid), holder, self.environment)
@@ -120,10 +147,18 @@ class World:
         self.link("delete", f"to-{name}", may_fail=True)
         peer = ["peer", "name", "eth0", "netns", str(made.init)]
         self.link("add", f"to-{name}", "type", "veth", *peer)
-        self.link("set", f"to-{name}", "master", "br0", "up")
+        self.link("set", f"to-{name}", *(("master", "br0", "up") if wired else ("up",)))
         made.run("ip", "address", "add", f"{address}/24", "dev", "eth0").check_returncode()
         made.run("ip", "link", "set", "eth0", "up").check_returncode()
         return made
+
+    def lossy_wire(self, name: str, loss: Path, log: Path) -> "subprocess.Popen[bytes]":
+        """Lay a wire from a host's cable to the bridge that loses what ``loss`` says."""
+        self.link("add", f"a-{name}", "type", "veth", "peer", "name", f"b-{name}")
+        self.link("set", f"a-{name}", "up")
+        self.link("set", f"b-{name}", "master", "br0", "up")
+        program = [sys.executable, str(ROOT / "tests/launch/lossy_wire.py")]
+        return self.start(*program, f"to-{name}", f"a-{name}", str(loss), log=log)
 
     def cut(self, name: str) -> None:
         """Pull a host's cable."""
@@ -161,7 +196,9 @@ def world(**environment: str) -> Iterator[World]:
     Path("/tmp/ray").mkdir(exist_ok=True)
     flags = ["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--mount-proc"]
     holder = _hold(["unshare", *flags, "sh", "-ec", _WORLD])
-    known = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    # Another cluster's address or token is not this one's.
+    known = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    known |= {"PYTHONPATH": str(ROOT), **environment}
     known["PATH"] = f"{Path(sys.executable).parent}:{known['PATH']}"
     made = World(_child_of(holder.pid), known)
     try:

@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress
+
+from orchestrator.screen import SAY_EVERY_S, Bar
 
 # What writes to the descriptors does so from Python, from C, and from processes of its own.
 PROGRAM = """\
@@ -75,3 +78,13 @@ def test_a_table_shows_what_it_was_given(run: Run) -> None:
     lines = [line.strip("│ ").split() for line in run.stderr.splitlines()]
     assert ["path", "│", "a[b]c"] in lines
     assert ["loss", "│", "1.0"] in lines
+
+
+def test_without_a_terminal_a_line_says_now_and_then_how_far_it_is() -> None:
+    now_s, said = [0.0], []
+    with Progress(disable=True) as progress:
+        bar = Bar(progress, "Training", 30, said.append, lambda: now_s[0])
+        for step in range(1, 31):
+            now_s[0] += SAY_EVERY_S / 10
+            bar.move(step, note="loss 1.0")
+    assert said == [f"Training: {step} of 30, loss 1.0" for step in (10, 20, 30)]
