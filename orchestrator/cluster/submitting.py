@@ -155,8 +155,7 @@ class Head:
             quieten()
             use_token(self.token_file)
             url = _url(self.address)
-            # Ray would take another address from the environment before the one it is given.
-            os.environ["RAY_API_SERVER_ADDRESS"] = url
+            _go_straight(url)
             self._client = _heard(self.address, lambda: job_client(url))
         return self._client
 
@@ -183,6 +182,15 @@ def _submitted(job: Any) -> Submitted:  # noqa: ANN401 - Ray ships no types
         digest=said.get("digest", ""),
         storage=said.get("storage", ""),
     )
+
+
+def _go_straight(url: str) -> None:
+    """Have nothing in the environment lead the token elsewhere."""
+    # Ray would take this address before the one that it is given.
+    os.environ["RAY_API_SERVER_ADDRESS"] = url
+    for name in ("NO_PROXY", "no_proxy"):
+        known = os.environ.get(name, "")
+        os.environ[name] = ",".join(filter(None, (known, urlsplit(url).hostname)))
 
 
 def _url(address: str) -> str:

@@ -36,7 +36,10 @@ CONFIG = {
         "type": "fake_multinode",
         "head_node_id": HEAD_NODE,
         "gcs_address": ADDRESS,
+        # All nodes are on one host.
+        "use_node_id_as_ip": True,
         "disable_node_updaters": True,
+        "disable_launch_config_check": True,
         "launch_multiple": True,
     },
     "auth": {"ssh_user": "nobody"},
@@ -123,6 +126,7 @@ class Teller:
             FAST,
             RAY_FAKE_CLUSTER="1",
             RAY_OVERRIDE_NODE_ID_FOR_TESTING=HEAD_NODE,
+            RAY_CLOUD_INSTANCE_ID=HEAD_NODE,
             RAY_enable_autoscaler_v2=str(int(version == "2")),
             AUTOSCALER_UPDATE_INTERVAL_S="1",
             AUTOSCALER_HEARTBEAT_TIMEOUT_S="8",
