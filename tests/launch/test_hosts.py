@@ -94,6 +94,8 @@ class Teller:
         story, run = self.story, self.story.run
         self.machines.start_head(self.head, "--num-cpus=2")
         self.machines.start_workers(self.head, self.one, self.two)
+        self._do("submit", self.file, "--no-wait")
+        # The laptop was closed; the same command again follows what is there.
         submit = self._submit()
         self._wait(lambda: run.wait_for_workers(2))
         self._listen()
@@ -102,12 +104,16 @@ class Teller:
         self._cut()
         self._lose()
         self._lose_the_head()
-        log = self.folder / "stop.log"
-        stop = self.machines.orchestrator(self.head, "stop", self.job.name, log=log)
-        assert stop.wait(90) == 0, log.read_text()
+        self._do("stop", self.job.name)
         story.stopped_code = submit.wait(60)
         again = self._submit()
         story.finished_code = again.wait(240)
+
+    def _do(self, *words: str) -> None:
+        """Type a command that ends by itself."""
+        log = self.folder / f"{words[0]}-once.log"
+        command = self.machines.orchestrator(self.head, *words, log=log)
+        assert command.wait(120) == 0, log.read_text()
 
     def _submit(self) -> Any:
         words = ("submit", self.file, "--json")
@@ -238,6 +244,10 @@ def test_status_says_how_far_a_run_is(story: Story) -> None:
     assert story.status["state"] == "running"
     assert story.status["run"] == "far"
     assert story.status["step"] > 0
+
+
+def test_the_same_submit_again_follows_the_run_that_is_there(story: Story) -> None:
+    assert story.said().startswith("far runs already, as far-")
 
 
 def test_ctrl_c_detaches_and_the_run_goes_on(story: Story) -> None:
