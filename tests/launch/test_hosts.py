@@ -38,6 +38,9 @@ class Story:
     """Of the command that submitted the run, and followed it."""
 
     run: Run
+    python_path: str = ""
+    """Of the driver, on the head."""
+
     ports: list[dict[str, Any]] = field(default_factory=list)
     verdicts: dict[str, str] = field(default_factory=dict)
     status: dict[str, Any] = field(default_factory=dict)
@@ -98,6 +101,7 @@ class Teller:
         # The laptop was closed; the same command again follows what is there.
         submit = self._submit()
         self._wait(lambda: run.wait_for_workers(2))
+        story.python_path = self._python_path()
         self._listen()
         story.status = self.machines.answer(self.head, "status", self.job.name)
         self._attach_and_detach()
@@ -124,6 +128,15 @@ class Teller:
             wait()
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.story.said()}") from error
+
+    def _python_path(self) -> str:
+        """Where the driver looks for code first."""
+        look = (
+            "for p in /proc/[0-9]*; do grep -qs 'import drive; drive' $p/cmdline && "
+            "tr '\\0' '\\n' < $p/environ | grep ^PYTHONPATH= && exit; done"
+        )
+        found = self.head.run("sh", "-c", look).stdout
+        return found.strip().removeprefix("PYTHONPATH=").split(":")[0]
 
     def _listen(self) -> None:
         """A machine that is no part of the cluster tries every port of those that are."""
@@ -238,6 +251,10 @@ def test_the_dashboard_is_on_loopback_and_asks_for_the_token(story: Story) -> No
     [dashboard] = [port for port in story.ports if port["port"] == 8265]
     assert dashboard["address"] == "127.0.0.1"
     assert story.verdicts[dashboard["place"]].startswith("refused")
+
+
+def test_what_runs_on_the_head_is_the_code_that_was_sent(story: Story) -> None:
+    assert "/runtime_resources/py_modules_files/_ray_pkg_" in story.python_path
 
 
 def test_status_says_how_far_a_run_is(story: Story) -> None:
