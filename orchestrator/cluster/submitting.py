@@ -214,8 +214,10 @@ def _heard(address: str, question: Callable[[], T]) -> T:
 
 
 def _no_answer(address: str, error: Exception) -> FaultError:
-    why = str(error).strip().partition("\n")[0] or type(error).__name__
-    return FaultError(f"no answer from the head at {address} ({why[:200]})", "submit", _TUNNEL)
+    why = str(error).strip().partition("\n")[0]
+    # What requests and aiohttp say of a connection names objects of theirs.
+    short = type(error).__name__ if not why or "object at 0x" in why or "Pool(" in why else why
+    return FaultError(f"no answer from the head at {address} ({short})", "submit", _TUNNEL)
 
 
 @contextmanager

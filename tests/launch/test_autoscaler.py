@@ -28,8 +28,18 @@ IDLE_MINUTES = 0.1
 WORKERS = 2
 NOTICE_S = 15.0
 ADDRESS = "10.77.0.1:6379"
+COMMANDS = (
+    "initialization_commands", "setup_commands", "head_setup_commands",
+    "worker_setup_commands", "head_start_ray_commands", "worker_start_ray_commands",
+    "cluster_synced_files", "rsync_exclude", "rsync_filter",
+)  # fmt: skip
+"""What ``ray up`` fills in, and a node that is only a raylet has no use for."""
 CONFIG = {
+    **{name: [] for name in COMMANDS},
+    "file_mounts": {},
+    "file_mounts_sync_continuously": False,
     "cluster_name": "fake",
+    "upscaling_speed": 10.0,
     "max_workers": 3,
     "idle_timeout_minutes": IDLE_MINUTES,
     "provider": {
