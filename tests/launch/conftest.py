@@ -17,7 +17,8 @@ __all__ = ["hosts_allowed"]
 EPOCHS = 40
 NUM_SAMPLES = 40 * EPOCHS
 """Samples of the small data, over its epochs."""
-LONG = {"epochs": EPOCHS, "checkpoint_every_steps": 4}
+CHECKPOINT_EVERY = 4
+LONG = {"epochs": EPOCHS, "checkpoint_every_steps": CHECKPOINT_EVERY}
 
 
 @pytest.fixture(scope="session")

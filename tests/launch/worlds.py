@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 NETWORK = "10.77.0"
 
+# The first process of a host inherits those whose parents die, and has to bury them: ignoring
+# their ends does. Whoever waits for such a one to vanish would wait in vain otherwise.
 _WORLD = """
 ip link set lo up
 ip link add br0 type bridge && ip link set br0 up
@@ -32,7 +34,7 @@ echo ready; exec cat
 _HOST = """
 hostname "$0" && ip link set lo up
 mount -t tmpfs none /tmp/ray
-echo ready; exec cat
+trap '' CHLD; echo ready; exec cat
 """
 _NAMESPACES = ["unshare", "--net", "--mount", "--pid", "--uts", "--fork", "--mount-proc"]
 
