@@ -28,6 +28,8 @@ IDLE_MINUTES = 0.1
 WORKERS = 2
 NOTICE_S = 15.0
 ADDRESS = "10.77.0.1:6379"
+VERSIONS = [pytest.param("1", marks=pytest.mark.long), "2"]
+"""Of the autoscaler. ``ray up`` starts the second."""
 COMMANDS = (
     "initialization_commands", "setup_commands", "head_setup_commands",
     "worker_setup_commands", "head_start_ray_commands", "worker_start_ray_commands",
@@ -83,7 +85,7 @@ class Story:
     code: int = -1
 
 
-@pytest.fixture(scope="module", params=["1", "2"], ids=["v1", "v2"])
+@pytest.fixture(scope="module", params=VERSIONS, ids=["v1", "v2"])
 def story(
     request: pytest.FixtureRequest,
     hosts_allowed: None,
