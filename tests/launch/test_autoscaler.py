@@ -21,7 +21,7 @@ from tests.launch.clusters import FAST, Machines, Run, settings, until
 from tests.launch.conftest import NUM_SAMPLES, write_job
 from tests.launch.worlds import Host, end, world
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 HEAD_NODE = "f" * 51 + "00000"
 IDLE_MINUTES = 0.1
