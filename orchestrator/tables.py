@@ -115,9 +115,10 @@ def submitted_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("state", state),
         ("submission", figures["id"]),
         ("since", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started_s))),
-        ("newest step", str(figures["step"] or "none that can be seen from here")),
         ("storage", figures["storage"]),
     ]
+    if figures["step"] is not None:
+        rows.append(("newest step", str(figures["step"] or "none that can be seen from here")))
     if ended_s is not None:
         rows.insert(3, ("took", f"{ended_s - started_s:.0f} s"))
     if figures["why"] and figures["state"] == "failed":

@@ -112,7 +112,11 @@ def status(
 
         head = _head(address, token_file, screen)
         jobs = [_newest(head, name)] if name else head.all()
-        figures = [{**asdict(job), "step": _newest_step(job)} for job in jobs]
+        # A log of events may be long, and in a bucket: of many, only those under way are read.
+        figures = [
+            {**asdict(job), "step": _newest_step(job) if name or not job.is_over else None}
+            for job in jobs
+        ]
         for figure in figures:
             screen.show(str(figure["run"]), submitted_rows(figure))
         if not figures:
