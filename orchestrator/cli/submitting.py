@@ -58,13 +58,13 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option of its own
     as_json: AsJson = False,
 ) -> None:
     """Train on a cluster: the same run as train, started through its head's dashboard."""
-    job = load_job(job_file, overrides or [])
-    with screen_of(LOGS, "submit") as screen:
-        import orchestrator
-        from orchestrator.cluster.parcel import pack
+    import orchestrator
+    from orchestrator.cluster.parcel import pack
 
-        code = Path(orchestrator.__file__).parent if ship_code else None
-        parcel = pack(job, Path.cwd(), code)
+    job = load_job(job_file, overrides or [])
+    code = Path(orchestrator.__file__).parent if ship_code else None
+    parcel = pack(job, Path.cwd(), code)
+    with screen_of(LOGS, "submit") as screen:
         head = _head(address, token_file, screen)
         submission = _running(head, job, parcel, screen)
         if submission is None:
