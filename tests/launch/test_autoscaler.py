@@ -193,7 +193,9 @@ class Teller:
             raise AssertionError(f"{error}\n{self._state()}") from error
 
     def _state(self) -> str:
-        return f"{self.story.log.read_text()}\n{self.story.run.tail()}\n{self._nodes()}"
+        monitor = self.host.run("sh", "-c", "tail -n 40 /tmp/ray/session_latest/logs/monitor*")
+        said = self.story.log.read_text() if self.story.log.exists() else ""
+        return f"{said}\n{self.story.run.tail()}\n{self._nodes()}\n{monitor.stdout}"
 
 
 def test_a_submitted_job_makes_nodes_appear_as_many_as_it_may_use(story: Story) -> None:
