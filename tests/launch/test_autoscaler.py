@@ -28,6 +28,7 @@ IDLE_MINUTES = 0.1
 WORKERS = 2
 NOTICE_S = 15.0
 ADDRESS = "10.77.0.1:6379"
+LOOK = [sys.executable, "-m", "tests.launch.cluster_look", ADDRESS]
 VERSIONS = [pytest.param("1", marks=pytest.mark.long), "2"]
 """Of the autoscaler. ``ray up`` starts the second."""
 COMMANDS = (
@@ -45,7 +46,9 @@ CONFIG = {
     "max_workers": 3,
     "idle_timeout_minutes": IDLE_MINUTES,
     "provider": {
-        "type": "fake_multinode",
+        # Under its own name Ray would look for defaults that its wheel lacks.
+        "type": "external",
+        "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
         "head_node_id": HEAD_NODE,
         "gcs_address": ADDRESS,
         # All nodes are on one host.
@@ -181,8 +184,7 @@ class Teller:
         return found
 
     def _ask(self, *words: str) -> Any:
-        program = [sys.executable, "-m", "tests.launch.cluster_look", ADDRESS, *words]
-        done = self.host.run(*program)
+        done = self.host.run(*LOOK, *words)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -195,7 +197,8 @@ class Teller:
     def _state(self) -> str:
         monitor = self.host.run("sh", "-c", "tail -n 40 /tmp/ray/session_latest/logs/monitor*")
         said = self.story.log.read_text() if self.story.log.exists() else ""
-        return f"{said}\n{self.story.run.tail()}\n{self._nodes()}\n{monitor.stdout}"
+        nodes = self.host.run(*LOOK, "nodes").stdout
+        return f"{said}\n{self.story.run.tail()}\n{nodes}\n{monitor.stdout}"
 
 
 def test_a_submitted_job_makes_nodes_appear_as_many_as_it_may_use(story: Story) -> None:

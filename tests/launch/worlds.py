@@ -121,8 +121,9 @@ class Host:
 
     def power_off(self) -> None:
         """End it and all that runs on it, at once."""
-        self.holder.kill()
-        self.holder.wait()
+        # Leaving it waits for its end, and closes its pipes.
+        with self.holder:
+            self.holder.kill()
 
 
 @dataclass
@@ -208,8 +209,8 @@ def world(**environment: str) -> Iterator[World]:
     finally:
         for host in made.hosts.values():
             host.power_off()
-        holder.kill()
-        holder.wait()
+        with holder:
+            holder.kill()
 
 
 def _hold(command: Sequence[str]) -> "subprocess.Popen[str]":
