@@ -51,7 +51,8 @@ class Machines:
 
     world: World
     folder: Path
-    nodes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    logs: list[Path] = field(default_factory=list)
+    """Of every start of Ray."""
 
     def start_head(self, host: Host, *more: str, **environment: str) -> None:
         """Start Ray's head on a host, and wait until it is up.
@@ -72,9 +73,10 @@ class Machines:
             self._wait_for(log)
 
     def _ray_start(self, host: Host, *flags: str) -> Path:
-        log = self.folder / f"ray-{host.name}-{len(self.nodes)}.log"
+        log = self.folder / f"ray-{host.name}-{len(self.logs)}.log"
+        self.logs.append(log)
         command = [*RAY, "start", "--block", "--disable-usage-stats", STORE, *flags]
-        self.nodes.append(host.start(*command, log=log))
+        host.start(*command, log=log)
         return log
 
     @staticmethod

@@ -54,6 +54,7 @@ class Story:
     head_lost_at: int = 0
     finished_code: int = -1
     stopped: dict[str, Any] = field(default_factory=dict)
+    stop_s: float = 0.0
 
     def said(self) -> str:
         return self.log.read_text()
@@ -83,15 +84,12 @@ class Teller:
         self.two = made.host("two", 3, wired=False)
         self.loss = folder / "loss"
         self.loss.write_text("0")
-        self.wire = made.lossy_wire("two", self.loss, folder / "wire.log")
+        made.lossy_wire("two", self.loss, folder / "wire.log")
         self.file = write_job(job, folder)
         self.story = Story(folder / "submit.log", Run(Path(job.storage.path) / job.name))
 
     def tell(self) -> Story:
-        try:
-            self._tell()
-        finally:
-            end(self.wire)
+        self._tell()
         return self.story
 
     def _tell(self) -> None:
@@ -127,7 +125,9 @@ class Teller:
         self._do("submit", self.file, "--set", "name=unwanted", "--no-wait")
         leases = self.story.run.folder.parent / "unwanted" / "lease"
         until(leases.exists, lambda: "no driver took the run", 90)
+        begun_s = time.monotonic()
         self._do("stop", "unwanted")
+        self.story.stop_s = time.monotonic() - begun_s
         self.story.stopped = self.machines.answer(self.head, "status", "unwanted")
 
     def _wait(self, wait: Callable[[], Any]) -> None:
@@ -139,7 +139,7 @@ class Teller:
     def _python_path(self) -> str:
         """Where the driver looks for code first."""
         look = (
-            "for p in /proc/[0-9]*; do grep -qs 'import drive; drive' $p/cmdline && "
+            "for p in /proc/[0-9]*; do grep -qs 'import [d]rive; drive' $p/cmdline && "
             "tr '\\0' '\\n' < $p/environ | grep ^PYTHONPATH= && exit; done"
         )
         found = self.head.run("sh", "-c", look).stdout
@@ -296,4 +296,5 @@ def test_a_lost_heads_run_is_submitted_again_and_resumes_from_its_checkpoint(
 
 def test_a_run_that_is_stopped_is_over(story: Story) -> None:
     assert story.stopped["state"] == "stopped"
-    assert story.stopped["ended_s"] - story.stopped["started_s"] < STOP_WAIT_S
+    # By itself: what Ray has to kill lasts for as long.
+    assert story.stop_s < STOP_WAIT_S

@@ -68,6 +68,8 @@ class Host:
 
     holder: "subprocess.Popen[str]"
     environment: dict[str, str]
+    started: "list[subprocess.Popen[bytes]]"
+    """All commands of the world, which it buries in the end."""
 
     def command(self, *words: str) -> list[str]:
         """What runs a command on this host."""
@@ -76,15 +78,7 @@ class Host:
 
     def start(self, *words: str, log: Path) -> "subprocess.Popen[bytes]":
         """Start a command on this host; what it says goes to a file."""
-        with log.open("ab") as out:
-            return subprocess.Popen(
-                self.command(*words),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                env=self.environment,
-                cwd=ROOT,
-            )
+        return self._start(self.command(*words), log)
 
     def run(self, *words: str, within_s: float = 60.0) -> "subprocess.CompletedProcess[str]":
         """Run a command on this host to its end."""
@@ -105,15 +99,20 @@ class Host:
         not.
         """
         inside = ["--user", "--net", "--preserve-credentials"]
+        return self._start(["nsenter", "--target", str(self.init), *inside, *words], log)
+
+    def _start(self, command: list[str], log: Path) -> "subprocess.Popen[bytes]":
         with log.open("ab") as out:
-            return subprocess.Popen(
-                ["nsenter", "--target", str(self.init), *inside, *words],
+            process = subprocess.Popen(
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 env=self.environment,
                 cwd=ROOT,
             )
+        self.started.append(process)
+        return process
 
     def end_all(self) -> None:
         """Kill all that runs on it; its network stays."""
@@ -133,6 +132,7 @@ class World:
     init: int
     environment: dict[str, str]
     hosts: dict[str, Host] = field(default_factory=dict)
+    started: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     def host(self, name: str, number: int, *, wired: bool = True) -> Host:
         """Switch a host on, or on again: its address is the network's and its number.
@@ -144,7 +144,8 @@ class World:
         """
         address = f"{NETWORK}.{number}"
         holder = _hold([*self._inside(), *_NAMESPACES, "sh", "-ec", _HOST, name])
-        made = Host(name, address, _child_of(holder.pid), holder, self.environment)
+        init = _child_of(holder.pid)
+        made = Host(name, address, init, holder, self.environment, self.started)
         self.hosts[name] = made
         # A host that was switched off may not be gone yet, nor its end of the wire.
         self.link("delete", f"to-{name}", may_fail=True)
@@ -181,8 +182,11 @@ class World:
     def start(self, *words: str, log: Path) -> "subprocess.Popen[bytes]":
         """Start a command on the bridge's side."""
         with log.open("ab") as out:
-            command = [*self._inside(), *words]
-            return subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT)
+            process = subprocess.Popen(
+                [*self._inside(), *words], stdout=out, stderr=out, cwd=ROOT
+            )
+        self.started.append(process)
+        return process
 
     def _inside(self) -> list[str]:
         inside = ["--user", "--net", "--mount", "--preserve-credentials"]
@@ -209,6 +213,9 @@ def world(**environment: str) -> Iterator[World]:
     finally:
         for host in made.hosts.values():
             host.power_off()
+        for process in made.started:
+            # Those on a host went with it.
+            end(process)
         with holder:
             holder.kill()
 
