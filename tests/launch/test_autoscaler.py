@@ -21,7 +21,7 @@ from tests.launch.clusters import FAST, Machines, Run, settings, until
 from tests.launch.conftest import NUM_SAMPLES, write_job
 from tests.launch.worlds import Host, end, world
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(900)]
 
 HEAD_NODE = "f" * 51 + "00000"
 IDLE_MINUTES = 0.1
@@ -29,7 +29,7 @@ WORKERS = 2
 NOTICE_S = 15.0
 ADDRESS = "10.77.0.1:6379"
 LOOK = [sys.executable, "-m", "tests.launch.cluster_look", ADDRESS]
-VERSIONS = [pytest.param("1", marks=pytest.mark.long), "2"]
+VERSIONS = ["1", "2"]
 """Of the autoscaler. ``ray up`` starts the second."""
 COMMANDS = (
     "initialization_commands", "setup_commands", "head_setup_commands",
