@@ -96,8 +96,8 @@ def main(address: str, journal: str) -> None:
     quieten()
     os.environ.update(WATCHFUL)
     ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
-    # Who stops a submitted job ends all of its processes at once. Ray would have this one end in
-    # Python's way, with threads in it that nothing ends.
+    # Who stops a submitted job ends all of its processes at once. Ray would have this one end
+    # in Python's way, with threads in it that nothing ends.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     actor = _wait_for(journal)
     plan: CellPlan = ray.get(actor.cells.remote(), timeout=START_S)
