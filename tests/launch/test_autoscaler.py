@@ -18,7 +18,7 @@ import yaml
 
 from orchestrator.config.job import Job
 from tests.launch.clusters import FAST, Machines, Run, settings, until
-from tests.launch.conftest import NUM_SAMPLES, write_job
+from tests.launch.conftest import ROWS, MakeFarJob, write_job
 from tests.launch.worlds import Host, end, world
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(900)]
@@ -26,6 +26,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(900)]
 HEAD_NODE = "f" * 51 + "00000"
 IDLE_MINUTES = 0.1
 WORKERS = 2
+EPOCHS = 80
+"""Long enough for a node to be taken, and another to come, before the end."""
 NOTICE_S = 15.0
 ADDRESS = "10.77.0.1:6379"
 LOOK = [sys.executable, "-m", "tests.launch.cluster_look", ADDRESS]
@@ -92,13 +94,12 @@ class Story:
 def story(
     request: pytest.FixtureRequest,
     hosts_allowed: None,
-    undisturbed: dict[str, Any],
-    far_job: Callable[[str, int], Job],
+    far_job: MakeFarJob,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Story]:
-    del hosts_allowed, undisturbed
+    del hosts_allowed
     folder = tmp_path_factory.mktemp("autoscaler")
-    job = far_job(f"elastic-v{request.param}", WORKERS)
+    job = far_job(f"elastic-v{request.param}", WORKERS, EPOCHS)
     with world(**settings(folder)) as made, ExitStack() as stack:
         told = Story(Run(Path(job.storage.path) / job.name), folder / "submit.log")
         host = made.host("cloud", 1)
@@ -125,8 +126,9 @@ class Teller:
         story.nodes["training"] = self._nodes()
         self._outlast_the_idle_timeout()
         self._take_one()
-        self._wait(lambda: run.wait_for_workers(WORKERS, within_s=180))
+        until(lambda: len(self._nodes()) == WORKERS, self._state, 90, pause_s=1)
         story.nodes["again"] = self._nodes()
+        story.steps["again"] = run.step()
         story.code = submit.wait(300)
         until(lambda: not self._nodes(), self._state, 60 * IDLE_MINUTES + 60, pause_s=1)
         story.nodes["after"] = self._nodes()
@@ -218,6 +220,8 @@ def test_a_node_with_a_notice_leaves_without_loss_and_another_comes(story: Story
     assert story.taken not in story.nodes["again"]
     assert len(story.nodes["again"]) == WORKERS
     assert story.run.events("lost") == []
+    # While the run still went on.
+    assert story.steps["again"] < story.run.result()["steps"]
 
 
 def test_idle_nodes_go_when_the_work_is_done(story: Story) -> None:
@@ -226,10 +230,10 @@ def test_idle_nodes_go_when_the_work_is_done(story: Story) -> None:
 
 
 def test_weights_are_those_of_an_undisturbed_run(
-    story: Story, undisturbed: dict[str, Any]
+    story: Story, undisturbed: Callable[[int], str]
 ) -> None:
     result = story.run.result()
-    assert result["weights_sha256"] == undisturbed["weights_sha256"]
-    assert result["samples_used"] == NUM_SAMPLES
+    assert result["weights_sha256"] == undisturbed(EPOCHS)
+    assert result["samples_used"] == ROWS * EPOCHS
     assert result["steps_replayed"] == 0
     assert result["exact"]
