@@ -45,7 +45,8 @@ CONFIG = {
     "file_mounts_sync_continuously": False,
     "cluster_name": "fake",
     "upscaling_speed": 10.0,
-    "max_workers": 3,
+    # No more than train: rendering asks for CPUs as well, and would have a third.
+    "max_workers": WORKERS,
     "idle_timeout_minutes": IDLE_MINUTES,
     "provider": {
         # Under its own name Ray would look for defaults that its wheel lacks.
@@ -67,7 +68,7 @@ CONFIG = {
             "resources": {"CPU": 2, "slot": 1, "object_store_memory": 300_000_000},
             "node_config": {},
             "min_workers": 0,
-            "max_workers": 3,
+            "max_workers": WORKERS,
         },
     },
 }
