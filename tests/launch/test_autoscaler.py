@@ -161,7 +161,7 @@ class Teller:
 
     def _take_one(self) -> None:
         """Have the cloud announce that it takes a node back, and let the node go."""
-        taken = self.story.taken = self.story.nodes["training"][-1]
+        taken = self.story.taken = str(self.story.run.events("joined")[-1]["node"])
         folder = self.machines.folder
         told, log = folder / "action.json", folder / "watch.log"
         service = [sys.executable, "-m", "tests.launch.metadata_file", "8080", str(told)]
