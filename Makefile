@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: demo test check schema lock clusters clean simulate chaos
+.PHONY: demo test check schema lock clusters clean simulate chaos prove-launch
 .PHONY: bench-images bench-index bench-handout bench-plan bench-exact bench-checkpoints bench-faults bench-overhead bench-fusion bench-memory bench-search
 
 demo: .venv/.stamp
@@ -93,6 +93,11 @@ clean:
 # folder of memory, as root.
 chaos: .venv/.stamp
 	@$(BIN)/python -m tests.faults.chaos
+
+# Runs submitted to clusters over several hosts and under both of Ray's autoscalers: some ten
+# minutes, on a machine that allows namespaces.
+prove-launch: .venv/.stamp
+	@$(BIN)/pytest -v -m 'long or not long' tests/launch
 
 # Each fault, ours beside stock Ray Train: some 25 minutes, on a machine with nothing else to do.
 bench-faults: .venv/.stamp

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+SAY_EVERY_S = 15.0
+"""Where there is no terminal, how often a line says how far it is."""
 
 
 class Screen:
@@ -77,7 +80,7 @@ class Screen:
         with Progress(
             *columns, console=self.console, transient=True, disable=quiet
         ) as progress:
-            bar = Bar(progress, title, total)
+            bar = Bar(progress, title, total, self.say if quiet else None)
             started_s = time.monotonic()
             yield bar
         # A bar vanishes; what it has shown stays as a line, also where there is no terminal.
@@ -113,10 +116,28 @@ def say_after_another(text: str) -> None:
 
 
 class Bar:
-    """One progress bar."""
+    """One progress bar.
 
-    def __init__(self, progress: Progress, title: str, total: int | None) -> None:
+    Args:
+        progress: Where it is drawn.
+        title: What it shows.
+        total: Its end, if that is known.
+        say: Where there is no terminal to draw on: shows a line now and then, as in the log of
+            a job on another machine.
+        clock: In seconds.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        title: str,
+        total: int | None,
+        say: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._progress = progress
+        self._title, self._say, self._clock = title, say, clock
+        self._said_s = clock()
         self._task = progress.add_task(title, total=total, note="")
         self._done, self._total, self._note = 0, total, ""
 
@@ -126,6 +147,10 @@ class Bar:
         self._total = self._total if total is None else total
         fields: dict[str, Any] = {"completed": done, "total": self._total, "note": self._note}
         self._progress.update(self._task, **fields)
+        if self._say is not None and self._clock() - self._said_s >= SAY_EVERY_S:
+            self._said_s = self._clock()
+            of = f" of {self._total}" if self._total else ""
+            self._say(f"{self._title}: {done}{of}" + (f", {self._note}" if self._note else ""))
 
     def text(self) -> str:
         """How far it came, in words."""

@@ -1,5 +1,6 @@
 """Figures as a person reads them: rows of tables, and lines for what happens."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -137,6 +138,26 @@ def _bill(bill: "Bill", currency: str) -> str:
         if amount is not None
     ]
     return f"{bill.hours:,.2f} h, {' or '.join(offers)}"
+
+
+def submitted_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """A submitted job, and how far its run is."""
+    code = figures["exit_code"]
+    state = figures["state"] + (f", exit code {code}" if code else "")
+    started_s, ended_s = figures["started_s"], figures["ended_s"]
+    rows = [
+        ("state", state),
+        ("submission", figures["id"]),
+        ("since", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started_s))),
+        ("storage", figures["storage"]),
+    ]
+    if figures["step"] is not None:
+        rows.append(("newest step", str(figures["step"] or "none that can be seen from here")))
+    if ended_s is not None:
+        rows.insert(3, ("took", f"{ended_s - started_s:.0f} s"))
+    if figures["why"] and figures["state"] == "failed":
+        rows.insert(1, ("why", figures["why"]))
+    return rows
 
 
 def train_rows(result: "TrainResult") -> list[tuple[str, str]]:

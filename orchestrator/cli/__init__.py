@@ -2,12 +2,12 @@
 
 import typer
 
-from orchestrator.cli import clusters, data, machines, runs, search
+from orchestrator.cli import clusters, data, machines, runs, search, submitting
 from orchestrator.cli.common import app
 from orchestrator.cli.driving import drive
 from orchestrator.errors import InputError, OrchestratorError
 
-COMMANDS = (data, runs, search, machines, clusters)
+COMMANDS = (data, runs, search, submitting, machines, clusters)
 """Where the commands are; importing them puts them into ``app``."""
 
 __all__ = ["COMMANDS", "drive", "main"]

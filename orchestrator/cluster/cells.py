@@ -7,6 +7,7 @@ groups of cells that still wait for a node, which nothing else gives back for ce
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -95,6 +96,9 @@ def main(address: str, journal: str) -> None:
     quieten()
     os.environ.update(WATCHFUL)
     ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+    # Who stops a submitted job ends all of its processes at once. Ray would have this one end
+    # in Python's way, with threads in it that nothing ends.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     actor = _wait_for(journal)
     plan: CellPlan = ray.get(actor.cells.remote(), timeout=START_S)
     plans.append(plan)

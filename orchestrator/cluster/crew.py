@@ -19,6 +19,7 @@ from ray.train.collective import broadcast_from_rank_zero
 # As torch.distributed has it, which does not say so.
 from torch._C._distributed_c10d import TCPStore
 
+from orchestrator.cluster.interfaces import meet_at
 from orchestrator.cluster.sigterm import SIGTERM
 from orchestrator.train.contracts import Crew
 from orchestrator.train.crew import Alone, Source
@@ -96,8 +97,9 @@ def _end_when_asked() -> None:
 
 def _connect(rank: int, size: int) -> None:
     timeout = timedelta(seconds=MEETING_S)
+    host = ray.util.get_node_ip_address()
+    meet_at(host)
     if rank == LEADER:
-        host = ray.util.get_node_ip_address()
         store = TCPStore(host, 0, is_master=True, timeout=timeout, wait_for_workers=False)
         broadcast_from_rank_zero((host, store.port))
     else:

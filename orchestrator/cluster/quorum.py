@@ -18,6 +18,7 @@ from torchft.manager import Manager
 from torchft.process_group import ProcessGroupGloo
 
 from orchestrator.cluster.beacon import watch_beacon
+from orchestrator.cluster.interfaces import meet_at
 from orchestrator.cluster.transport import StateTransport
 from orchestrator.errors import FaultError
 from orchestrator.train.contracts import Membership
@@ -88,6 +89,7 @@ class CellPeers:
         self._watched = self._swept = -1
         self.waiting_since_s: float | None = None
         """Since when this cell waits for the others, on the monotonic clock; None: it works."""
+        meet_at(seat.host)
         # Its own, which ends with it.
         self._store = TCPStore(seat.host, 0, is_master=True, wait_for_workers=False)
         self._gloo = _WatchedGloo(timedelta(seconds=MEET_TIMEOUT_S))

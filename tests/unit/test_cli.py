@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 COMMANDS = (
-    "index", "group", "plan", "train", "search", "evaluate", "export", "watch", "simulate",
-    "demo", "cluster", "record",
+    "index", "group", "plan", "train", "search", "evaluate", "export", "submit", "attach",
+    "status", "stop", "watch", "simulate", "demo", "cluster", "record",
 )  # fmt: skip
 PROGRAM = """\
 import sys
@@ -57,7 +57,7 @@ def test_help_lists_the_commands_and_loads_nothing_heavy(tmp_path: Path) -> None
     assert answer.stderr == "imported:\n"
 
 
-@pytest.mark.parametrize("command", ["index", "plan", "train", "search", "evaluate"])
+@pytest.mark.parametrize("command", ["index", "plan", "train", "search", "evaluate", "submit"])
 def test_a_typing_error_in_a_job_is_said_in_one_line_at_once(
     tmp_path: Path, command: str
 ) -> None:
@@ -102,6 +102,18 @@ def test_wrong_input_is_named_and_exits_with_2(
     assert answer.stdout == ""
     assert word in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_a_job_that_a_cluster_cannot_run_is_refused_before_anything_is_loaded(
+    tmp_path: Path,
+) -> None:
+    write_job(tmp_path, model={"path": "/models/qwen"}, tracking={"uri": "http://mlflow"})
+    answer = orchestrator("submit", "job.yaml", cwd=tmp_path)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    *problems, imported = answer.stderr.splitlines()
+    assert [line.partition(":")[0] for line in problems] == ["error", "storage.path"]
+    assert "data.train.path: the cluster cannot reach 'train.json'" in problems[0]
+    assert imported == "imported:"
 
 
 WORK = """\

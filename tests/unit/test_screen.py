@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress
+
+from orchestrator.screen import SAY_EVERY_S, Bar
 
 # What writes to the descriptors does so from Python, from C, and from processes of its own.
 PROGRAM = """\
@@ -127,3 +130,13 @@ def test_where_there_is_no_terminal_a_table_says_nothing(tmp_path: Path) -> None
         [sys.executable, "-c", TABLE], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stderr.splitlines() == ["now running", "now finished", "over"]
+
+
+def test_without_a_terminal_a_line_says_now_and_then_how_far_it_is() -> None:
+    now_s, said = [0.0], []
+    with Progress(disable=True) as progress:
+        bar = Bar(progress, "Training", 30, said.append, lambda: now_s[0])
+        for step in range(1, 31):
+            now_s[0] += SAY_EVERY_S / 10
+            bar.move(step, note="loss 1.0")
+    assert said == [f"Training: {step} of 30, loss 1.0" for step in (10, 20, 30)]
