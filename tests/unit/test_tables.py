@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from orchestrator.cli.search import _news
 from orchestrator.cluster.searching.stage import View
 from orchestrator.search.budget import Spent
 from orchestrator.search.concluding import conclude
 from orchestrator.search.ledger import Ledger, search_store
+from orchestrator.search.trials import Trial
 from orchestrator.tables import TRIAL_COLUMNS, search_rows, search_title, trial_line, trial_row
 from tests.unit.search.made import a_job, a_trial, figures_of, whole_grid
 
@@ -40,3 +42,19 @@ def test_a_search_is_told_by_what_it_found(tmp_path: Path) -> None:
     assert rows["the best"].startswith("max_images 6, global_batch 8: loss 0.1747")
     view = View(tuple(whole_grid()), Spent(6, 180, 0.5, 0.06), 2, {})
     assert search_title(view).startswith("6 of 6 trials ended, room for 2 at once; 180 steps")
+
+
+def test_news_of_trials_are_told_once_and_not_what_ended_before() -> None:
+    old = a_trial(1, {"lora.rank": 2})
+    running = a_trial(2, {"lora.rank": 4}, status="running", figures=None)
+    done = a_trial(2, {"lora.rank": 4}, 0.5)
+    told: dict[str, str] = {}
+    spent = Spent(2, 0, 0.0, 0.0)
+
+    def news(trial: Trial, note: str = "") -> list[str]:
+        return [*_news(View((old, trial), spent, 1, {trial.name: note}), told)]
+
+    assert news(running) == ["trial 2 (rank 4) running"]
+    assert news(running, "no node") == ["trial 2 waits: no node"]
+    assert news(running, "no node") == []
+    assert news(done) == ["trial 2 (rank 4) finished after 30 steps, loss 0.5000"]
