@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import ray
-from mlflow import MlflowClient
 
 from orchestrator.cluster.prepare import prepare
 from orchestrator.cluster.searching.driver import Audience, SearchResult, search
@@ -20,8 +19,12 @@ from orchestrator.config.load import load_job
 from orchestrator.config.search import SearchConfig
 from orchestrator.search.trials import Trial
 from orchestrator.storage import Store
+from orchestrator.tracking import mlflow_run
 from tests.integration.test_commands import ORCHESTRATOR, write_job
 from tests.integration.test_supervise import GONE_S, fleet, truncated, until
+
+# As the program loads it: without handlers for logs of its own.
+MlflowClient = mlflow_run._library().MlflowClient
 
 pytestmark = [
     pytest.mark.cluster,

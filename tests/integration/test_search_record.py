@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 
 from orchestrator.config.tracking import TrackingConfig
 from orchestrator.storage import Store
+from orchestrator.tracking import mlflow_run
 from orchestrator.tracking.events import encode, make_event
 from orchestrator.tracking.mlflow_run import Status
 from orchestrator.tracking.recorder import Patience
 from orchestrator.tracking.search_record import Ending, SearchRecord, Tracked
 from tests.integration.test_mlflow_server import a_server
+
+# As the program loads it: without handlers for logs of its own.
+MlflowClient = mlflow_run._library().MlflowClient
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),

@@ -21,7 +21,7 @@ from tests.launch.conftest import CHECKPOINT_EVERY, EPOCHS, ROWS, MakeFarJob, wr
 from tests.launch.open_ports import is_listed
 from tests.launch.worlds import World, end, world
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(900)]
 
 CUT_S = 3.0
 """Long enough to be missed; Ray holds a node for dead after some thirty."""

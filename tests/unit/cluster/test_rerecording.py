@@ -3,14 +3,17 @@
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from orchestrator.cluster.rerecording import Rerecorded, rerecord
 from orchestrator.errors import StorageError
 from orchestrator.storage import Store
+from orchestrator.tracking import mlflow_run
 from orchestrator.tracking.events import Event, encode, make_event
 from orchestrator.tracking.recorder import RUN_ID
 from orchestrator.train.manifest import freeze
+
+# As the program loads it: without handlers for logs of its own.
+MlflowClient = mlflow_run._library().MlflowClient
 
 pytestmark = [
     # MLflow 3.17 maps its tables in a way that SQLAlchemy 2.1 is about to drop.

@@ -4,14 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from orchestrator.config.tracking import TrackingConfig
 from orchestrator.storage import Store
+from orchestrator.tracking import mlflow_run
 from orchestrator.tracking.events import encode, make_event
 from orchestrator.tracking.mlflow_run import Status
 from orchestrator.tracking.recorder import Patience
 from orchestrator.tracking.search_record import COMPLETE, Ending, SearchRecord, Tracked
+
+# As the program loads it: without handlers for logs of its own.
+MlflowClient = mlflow_run._library().MlflowClient
 
 pytestmark = [
     # MLflow 3.17 maps its tables in a way that SQLAlchemy 2.1 is about to drop.
