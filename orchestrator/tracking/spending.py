@@ -43,7 +43,7 @@ def spent(events: Sequence[Event], scale: ScaleConfig) -> Spending | None:
     worker_hours = _cell_s(events) * scale.workers_per_cell / _HOUR_S
     hours = _between_s(events[0], events[-1]) / _HOUR_S if events else 0.0
     cost = worker_hours * prices.worker + hours * prices.standing
-    return Spending(round(worker_hours, 4), round(hours, 4), round(cost, 4), prices.currency)
+    return Spending(round(worker_hours, 6), round(hours, 6), round(cost, 4), prices.currency)
 
 
 def _cell_s(events: Sequence[Event]) -> float:
