@@ -13,7 +13,7 @@ from orchestrator.cluster.internals import check_version
 from orchestrator.cluster.launcher_internals import launcher_refusal, launcher_schema
 from orchestrator.errors import ConfigError
 from orchestrator.launch.description import Description
-from orchestrator.launch.loading import parse_description, read_yaml
+from orchestrator.launch.loading import load_description
 from orchestrator.launch.reading import Kind, examples_in, kind_of, read_documents
 from orchestrator.launch.rendering import Target, rendered
 from orchestrator.launch.rules.aws import aws_findings
@@ -170,7 +170,7 @@ _CRDS = "Name KubeRay's files ray.io_rayclusters.yaml and ray.io_rayjobs.yaml, o
 
 
 def _description(path: Path) -> Findings:
-    description = parse_description(read_yaml(path), path)
+    description = load_description(path)
     for to in _clouds(description):
         documents = rendered(description, to, path)
         found = (

@@ -1,6 +1,5 @@
 """From a job file and ``--set`` to a ``Job``: the only way in for YAML."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from orchestrator.config.problems import (
     joined,
     sections_by_path,
 )
+from orchestrator.config.reading import as_json, read_yaml
 from orchestrator.config.space import SPACE, space_problems
 from orchestrator.config.text import Plain, YamlError, parse_yaml
 from orchestrator.errors import ConfigError
@@ -54,7 +54,7 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
     applied, problems = _apply(values, overrides)
     problems += _space_problems(values, path)
     try:
-        job = Job.model_validate_json(_as_json(values, path))
+        job = Job.model_validate_json(as_json(values, path, compare=COMPARE))
     except ValidationError as error:
         for field, text in described(error.errors(include_url=False)).items():
             if field[:2] == SPACE and len(field) > 2:
@@ -85,19 +85,7 @@ def _apply(
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise ConfigError(
-            "no such file", str(path), "Check the path to the job file"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        problem = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"cannot be read ({problem})", str(path), COMPARE) from error
-    try:
-        values = parse_yaml(text)
-    except YamlError as error:
-        raise ConfigError(error.problem, f"{path}:{error.line}", COMPARE) from error
+    values = read_yaml(path, compare=COMPARE, missing="Check the path to the job file")
     if not isinstance(values, dict):
         what = "nothing" if values is None else f"a {type(values).__name__}"
         raise ConfigError(f"holds {what} where sections should be", str(path), COMPARE)
@@ -140,15 +128,6 @@ def _space_problems(values: dict[str, Any], path: Path) -> list[ConfigError]:
         ConfigError(text, f"{path}: {dotted(SPACE)}.{name}", COMPARE)
         for name, text in space_problems(space)
     ]
-
-
-def _as_json(values: dict[str, Any], path: Path) -> str:
-    try:
-        return json.dumps(values)
-    except (TypeError, ValueError, RecursionError) as error:
-        # A YAML tag can make a date or a set, an anchor a list that contains itself.
-        problem = f"holds more than plain values ({error})"
-        raise ConfigError(problem, str(path), COMPARE) from error
 
 
 def _cause(field: FieldPath, overrides: Sequence[Override]) -> str | None:

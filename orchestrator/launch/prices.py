@@ -9,7 +9,7 @@ from typing import Any
 from orchestrator.errors import ConfigError
 from orchestrator.launch.description import Fleet
 from orchestrator.launch.launcher_file import Values
-from orchestrator.launch.loading import parse_description, read_yaml
+from orchestrator.launch.loading import load_description
 from orchestrator.launch.reading import kind_of, read_documents
 from orchestrator.launch.rules.groups import Group, launcher_groups
 from orchestrator.launch.rules.tree import entries, number, text
@@ -90,7 +90,7 @@ def bills(prices: PriceList, step_s: Mapping[int, float], num_steps: int) -> lis
 
 
 def _of_description(path: Path) -> Iterator[PriceList | None]:
-    description = parse_description(read_yaml(path), path)
+    description = load_description(path)
     for name in ("aws", "gcp", "azure", "kubernetes"):
         cloud = getattr(description, name)
         if cloud is not None:

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import yaml
 
+from orchestrator.config.reading import read_text
 from orchestrator.config.text import ODD_TAGS
 from orchestrator.errors import ConfigError
-from orchestrator.launch.loading import read_text
+from orchestrator.launch.loading import COMPARE
 
 FIX = "Compare what orchestrator cluster render prints"
 MOST_VALUES = 200_000
@@ -49,7 +50,7 @@ def read_documents(path: Path) -> list[Any]:
     Raises:
         ConfigError: It cannot be read, is no YAML, or holds nothing.
     """
-    text = read_text(path)
+    text = read_text(path, compare=COMPARE)
     try:
         documents = [one for one in yaml.load_all(text, Loader=_Loader) if one is not None]
     except yaml.MarkedYAMLError as error:
@@ -70,7 +71,7 @@ def examples_in(path: Path) -> list[str]:
     Raises:
         ConfigError: It cannot be read.
     """
-    text = read_text(path)
+    text = read_text(path, compare=COMPARE)
     return [example for example in EXAMPLES if example in text]
 
 

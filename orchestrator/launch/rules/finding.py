@@ -46,11 +46,14 @@ def shown(value: Any) -> str:  # noqa: ANN401 - whatever a file holds
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    text = " ".join((value if isinstance(value, str) else repr(value)).split())
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return _cut(value if isinstance(value, str) else repr(value), _SHOWN)
 
 
 def said(message: str) -> str:
     """What another's library says, in one line that a person may read."""
-    text = " ".join(message.split())
-    return text if len(text) <= _SAID else text[: _SAID - 3] + "..."
+    return _cut(message, _SAID)
+
+
+def _cut(words: str, most: int) -> str:
+    text = " ".join(words.split())
+    return text if len(text) <= most else text[: most - 3] + "..."
