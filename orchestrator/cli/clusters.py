@@ -7,14 +7,13 @@ from typing import Annotated, Literal
 import typer
 
 from orchestrator.cli.common import AsJson, app
+from orchestrator.launch.loading import DEFAULT
 
 cluster = typer.Typer(
     no_args_is_help=True,
     help="Files that bring a cluster up on AWS, Google Cloud, Azure or Kubernetes.",
 )
 app.add_typer(cluster, name="cluster")
-
-DESCRIPTION = Path("clusters/spot_l4.yaml")
 
 DescriptionFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="The description of the cluster (YAML).")
@@ -26,7 +25,7 @@ def render(
     to: Annotated[
         Literal["aws", "gcp", "azure", "kuberay"], typer.Option(help="Which launcher's file.")
     ],
-    file: DescriptionFile = DESCRIPTION,
+    file: DescriptionFile = DEFAULT,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Else it is printed.")
     ] = None,
@@ -84,7 +83,7 @@ def check(
 
 @cluster.command()
 def roles(
-    file: DescriptionFile = DESCRIPTION,
+    file: DescriptionFile = DEFAULT,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A folder; files there are replaced.")
     ] = Path("cloud/aws"),
@@ -96,7 +95,7 @@ def roles(
 
     description = load_description(file)
     if description.aws is None:
-        raise ConfigError("there is no such section", f"{file}: aws", f"Compare {DESCRIPTION}")
+        raise ConfigError("there is no such section", f"{file}: aws", f"Compare {DEFAULT}")
     try:
         output.mkdir(parents=True, exist_ok=True)
         for name, text in policy_files(description, description.aws).items():

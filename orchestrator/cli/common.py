@@ -5,14 +5,14 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from orchestrator.config.job import Job
 from orchestrator.config.load import load_job
 from orchestrator.errors import InputError, OrchestratorError
-from orchestrator.screen import Bar, Screen
+from orchestrator.screen import Bar, Screen, say_after_another
 from orchestrator.tables import EVENT_LINES
 
 if TYPE_CHECKING:
@@ -39,6 +39,12 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, last line on stdout.")
 ]
 
+Supervised = Annotated[
+    bool, typer.Option(help="Start the driver again when it dies of a fault.")
+]
+LOGS = Path.home() / ".cache" / "orchestrator" / "logs"
+"""Of commands that have no folder of a run to write to."""
+
 
 @contextmanager
 def screen_of(folder: Path, command: str) -> Iterator[Screen]:
@@ -60,8 +66,25 @@ def screen_of(folder: Path, command: str) -> Iterator[Screen]:
 
 def logs_of(job: Job) -> Path:
     """Where the logs of a job's commands go."""
-    root = Path.home() / ".cache" / "orchestrator"
-    return (root if "://" in job.storage.path else Path(job.storage.path)) / "logs"
+    return LOGS if "://" in job.storage.path else Path(job.storage.path) / "logs"
+
+
+def under_supervision(
+    command: str, job: Job, address: str | None, as_json: bool, progress: Callable[[], int]
+) -> NoReturn:
+    """Have a driver do a command, again after each fault; exit as it is to exit.
+
+    Args:
+        command: What was typed.
+        job: The job as it is to be run.
+        address: Of a cluster.
+        as_json: Whether the result is printed.
+        progress: The newest step that was ever done.
+    """
+    from orchestrator.cluster.supervise import Orders, supervise
+
+    orders = Orders(job.model_dump_json(), address, as_json, command=command)
+    raise SystemExit(supervise(orders, progress, say_after_another))
 
 
 def load(job_file: Path, overrides: list[str] | None) -> Job:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from orchestrator.cli.common import (
+    LOGS,
     Address,
     AsJson,
     JobFile,
@@ -105,7 +106,7 @@ def group(  # noqa: PLR0913, PLR0917 - each is an option of its own
         across_folders=across_folders, template=template or None, question=question,
         answer=answer, answers=answers, sheets=sheets, force=force,
     )  # fmt: skip
-    with screen_of(Path.home() / ".cache" / "orchestrator" / "logs", "group") as screen:
+    with screen_of(LOGS, "group") as screen:
         with screen.bar("Grouping") as bar:
             report = group_images(folder, to or folder / "groups.jsonl", wanted, bar.move)
         for one in report.left_out[:LARGEST_SHOWN]:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from orchestrator.cli.common import (
+    LOGS,
     AsJson,
     Overrides,
     app,
@@ -78,7 +79,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of its own
 ) -> None:
     """Say what a training would get done on machines that come and go, and at what cost."""
     job = load(job_file, overrides) if job_file else None
-    logs = logs_of(job) if job else Path.home() / ".cache" / "orchestrator" / "logs"
+    logs = logs_of(job) if job else LOGS
     with screen_of(logs, "simulate") as screen:
         from orchestrator.simulate.command import Wanted, simulate_all
         from orchestrator.tables import simulation_tables

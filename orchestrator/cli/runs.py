@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.common import (
+    LOGS,
     Address,
     AsJson,
     JobFile,
     Overrides,
+    Supervised,
     app,
     follow,
     load,
@@ -20,9 +22,9 @@ from orchestrator.cli.common import (
     prepare_job,
     screen_of,
     session,
+    under_supervision,
 )
 from orchestrator.config.job import Job
-from orchestrator.screen import say_after_another
 from orchestrator.storage import Store
 from orchestrator.tables import answer_rows, train_rows
 
@@ -33,21 +35,17 @@ def train(
     overrides: Overrides = None,
     address: Address = None,
     as_json: AsJson = False,
-    supervise: Annotated[
-        bool, typer.Option(help="Start the driver again when it dies of a fault.")
-    ] = True,
+    supervise: Supervised = True,
 ) -> None:
     """Train, taking up whatever of the run is already there."""
     job = load(job_file, overrides)
     if not supervise:
         run_train(job, address, as_json, nullcontext())
         return
-    from orchestrator.cluster.supervise import Orders, newest_step
-    from orchestrator.cluster.supervise import supervise as run
+    from orchestrator.tracking.run_log import newest_step
 
-    orders = Orders(job.model_dump_json(), address, as_json)
     store = Store.open(job.storage.path).child(job.name)
-    raise SystemExit(run(orders, lambda: newest_step(store), say_after_another))
+    under_supervision("train", job, address, as_json, lambda: newest_step(store))
 
 
 def run_train(
@@ -132,7 +130,7 @@ def record(
     as_json: AsJson = False,
 ) -> None:
     """Give MLflow all runs that are over, from their own events."""
-    with screen_of(Path.home() / ".cache" / "orchestrator" / "logs", "record") as screen:
+    with screen_of(LOGS, "record") as screen:
         from orchestrator.cluster.rerecording import rerecord
 
         found = rerecord(Store.open(runs), tracking_uri, wait_s=wait_s, say=screen.say)

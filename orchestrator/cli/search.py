@@ -3,23 +3,23 @@
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.common import (
     Address,
     AsJson,
     JobFile,
     Overrides,
+    Supervised,
     app,
     load,
     logs_of,
     screen_of,
     session,
+    under_supervision,
 )
 from orchestrator.config.job import Job
-from orchestrator.screen import Screen, say_after_another
+from orchestrator.screen import Screen
 from orchestrator.search.room import DATA_CPUS
 from orchestrator.tables import (
     TRIAL_COLUMNS,
@@ -39,25 +39,19 @@ def search(
     overrides: Overrides = None,
     address: Address = None,
     as_json: AsJson = False,
-    supervise: Annotated[
-        bool, typer.Option(help="Start the driver again when it dies of a fault.")
-    ] = True,
+    supervise: Supervised = True,
 ) -> None:
     """Try what the job's search section holds; again, go on with what is already there."""
     job = load(job_file, overrides)
     if not supervise:
         run_search(job, address, as_json, nullcontext())
         return
-    from orchestrator.cluster.supervise import Orders
-    from orchestrator.cluster.supervise import supervise as run
     from orchestrator.search.ledger import steps_done
-
-    orders = Orders(job.model_dump_json(), address, as_json, command="search")
 
     def progress() -> int:
         return steps_done(job.storage.path, job.name)
 
-    raise SystemExit(run(orders, progress, say_after_another))
+    under_supervision("search", job, address, as_json, progress)
 
 
 def run_search(

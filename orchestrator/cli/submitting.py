@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.common import AsJson, JobFile, Overrides, app, screen_of
+from orchestrator.cli.common import LOGS, AsJson, JobFile, Overrides, app, screen_of
 from orchestrator.config.load import load_job
 from orchestrator.errors import FaultError, InputError
+from orchestrator.launch.ports import DASHBOARD
 from orchestrator.screen import Screen
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from orchestrator.cluster.submitting import Head
     from orchestrator.config.job import Job
 
-LOGS = Path.home() / ".cache" / "orchestrator" / "logs"
-"""Of this machine: the run's own are where the job says."""
 DETACHED = 130
+PATIENCE_MIN = 30.0
+"""As long as a lost head takes to be missed, and brought up anew."""
 LONGEST_S = 60.0
 """How long a stopped job may take to be over."""
 
@@ -35,7 +36,7 @@ TokenFile = Annotated[
     typer.Option(help="The cluster's token; else RAY_AUTH_TOKEN, _PATH or ~/.ray/auth_token."),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The run's name, from its job.")]
-HERE = "http://127.0.0.1:8265"
+HERE = f"http://127.0.0.1:{DASHBOARD}"
 
 
 @app.command()
@@ -54,7 +55,7 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option of its own
     ] = True,
     patience: Annotated[
         float, typer.Option(help="Minutes that the head may be away while following.")
-    ] = 30.0,
+    ] = PATIENCE_MIN,
     as_json: AsJson = False,
 ) -> None:
     """Train on a cluster: the same run as train, started through its head's dashboard."""
@@ -66,18 +67,18 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option of its own
     parcel = pack(job, Path.cwd(), code)
     with screen_of(LOGS, "submit") as screen:
         head = _head(address, token_file, screen)
-        submission = _running(head, job, parcel, screen)
-        if submission is None:
-            _say_parcel(parcel, screen)
-            submission = head.submit(parcel, job.name, job.storage.path, as_json=as_json)
-            screen.say(f"{job.name} is submitted, as {submission}")
-        if not wait:
-            screen.say(f"orchestrator attach {job.name} follows it")
-            return
 
         def again() -> str:
             return head.submit(parcel, job.name, job.storage.path, as_json=as_json)
 
+        submission = _running(head, job, parcel, screen)
+        if submission is None:
+            _say_parcel(parcel, screen)
+            submission = again()
+            screen.say(f"{job.name} is submitted, as {submission}")
+        if not wait:
+            screen.say(f"orchestrator attach {job.name} follows it")
+            return
         follower = _follower(head, submission, screen, patience, as_json=as_json)
         if supervise:
             follower.again = again
@@ -96,7 +97,7 @@ def attach(
     with screen_of(LOGS, "attach") as screen:
         head = _head(address, token_file, screen)
         job = _newest(head, name)
-        _follow(_follower(head, job.id, screen, 30.0, as_json=as_json), name, screen)
+        _follow(_follower(head, job.id, screen, PATIENCE_MIN, as_json=as_json), name, screen)
 
 
 @app.command()
@@ -232,9 +233,9 @@ def _follow(follower: "Follower", name: str, screen: Screen) -> None:
 
 
 def _steps_of(storage: str, run: str) -> Callable[[], int]:
-    from orchestrator.cluster.supervise import newest_step
     from orchestrator.errors import StorageError
     from orchestrator.storage import Store
+    from orchestrator.tracking.run_log import newest_step
 
     def steps() -> int:
         # A laptop may have no leave to read the bucket: then no progress is seen from here.

@@ -21,8 +21,6 @@ from orchestrator.cluster.resubmitting import (
 )
 from orchestrator.errors import FaultError
 
-PATIENCE_S = 1800.0
-"""How long a head may be away: as long as it takes to be missed, and brought up anew."""
 BREATH_S = 0.5
 """Between a log that ended and the next look."""
 _OVER: tuple[State, ...] = ("succeeded", "failed", "stopped")
@@ -86,7 +84,8 @@ class Follower:
     """Submits the job anew and gives the new submission's name; None: it is not to be."""
     newest_step: Callable[[], int] = lambda: 0
     """The run's newest finished step, as its storage tells."""
-    patience_s: float = PATIENCE_S
+    patience_s: float
+    """How long a head may be away."""
     clock: Clock = field(default_factory=Clock)
 
     _shown: int = field(default=0, init=False)

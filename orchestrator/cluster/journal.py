@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, assert_never
 
-from orchestrator.cluster.ledger import EVENTS, rounds_that_count, slot_of
+from orchestrator.cluster.ledger import rounds_that_count, slot_of
 from orchestrator.cluster.outcome import Failure, Outcome, Terms, failure_of
 from orchestrator.cluster.patience import patiently
 from orchestrator.cluster.roster import UNKNOWN, NodeView, Orders, Process, Roster
@@ -26,12 +26,12 @@ from orchestrator.tracking.event_log import EventLog
 from orchestrator.tracking.events import (
     Event,
     EventValue,
-    decode_log,
     encode,
     make_event,
     number,
     whole_number,
 )
+from orchestrator.tracking.run_log import EVENTS, read_log
 from orchestrator.train.manifest import RunManifest, admit, freeze, give_up_exact, read_manifest
 
 DURABLE_S = 90.0
@@ -73,7 +73,7 @@ class Journal:
         self._terms = terms
         self._lock = threading.RLock()
         self._log = EventLog(store, EVENTS, guard)
-        self._events = decode_log(store.read_lines(EVENTS))
+        self._events = read_log(store)
         self._rounds = rounds_that_count(self._events)
         self._roster = Roster(terms.cells[0], clock, time.time)
         self._budget = Budget(cells=terms.cells[1])

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from orchestrator.plan.steps import Slot
 from orchestrator.storage import Store
-from orchestrator.tracking.events import Event, decode_log, whole_number
-
-EVENTS = "events.jsonl"
+from orchestrator.tracking.events import Event, whole_number
+from orchestrator.tracking.run_log import read_log
 
 
 def found_empty(store: Store) -> frozenset[Slot]:
@@ -17,7 +16,7 @@ def found_empty(store: Store) -> frozenset[Slot]:
             whole_number(event, "step"),
             whole_number(event, "sample"),
         )
-        for event in decode_log(store.read_lines(EVENTS))
+        for event in read_log(store)
         if event["kind"] == "empty_slot" and event.get("part") == "train"
     )
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from orchestrator.cluster.ledger import EVENTS
 from orchestrator.config.tracking import TrackingConfig
 from orchestrator.errors import StorageError
 from orchestrator.storage import Store
-from orchestrator.tracking.events import Event, decode_log
+from orchestrator.tracking.events import Event
 from orchestrator.tracking.mlflow_run import MlflowRun, Status
 from orchestrator.tracking.recorder import RUN_ID
+from orchestrator.tracking.run_log import read_log
 from orchestrator.tracking.summary import summarise
 from orchestrator.train.manifest import MANIFEST, RunManifest, read_manifest
 from orchestrator.train.result import ADAPTER, local_adapter
@@ -77,7 +77,7 @@ def _names(runs: Store) -> Iterator[str]:
 
 
 def _rerecord(store: Store, name: str, uri: str) -> Rerecorded:
-    events = decode_log(store.read_lines(EVENTS))
+    events = read_log(store)
     end = _ENDS.get(str(events[-1]["kind"])) if events else None
     manifest = read_manifest(store)
     if end is None or manifest is None:

@@ -27,7 +27,6 @@ from orchestrator.cluster.session import quieten
 from orchestrator.cluster.supervise import STOP_S
 from orchestrator.errors import FaultError, InputError
 
-DASHBOARD = "http://127.0.0.1:8265"
 ENTRYPOINT = f"python -m orchestrator train {JOB_FILE}"
 """On the head, where Ray puts the commands of jobs. ``RAY_ADDRESS`` is set for it by Ray."""
 QUIET_S = 20.0
@@ -52,7 +51,7 @@ T = TypeVar("T")
 class Head:
     """A cluster's head, as ``following.Jobs`` wants it. Connects when it is first asked."""
 
-    address: str = DASHBOARD
+    address: str
     token_file: Path | None = None
     _client: Any = field(default=None, init=False)
 

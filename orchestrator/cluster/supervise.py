@@ -16,11 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias, assert_never
 
-from orchestrator.cluster.ledger import EVENTS
 from orchestrator.cluster.restarts import PAUSES_S, GiveUp, Restart, Tally, after_fault
-from orchestrator.errors import FaultError, StorageError
-from orchestrator.storage import Store
-from orchestrator.tracking.events import decode_log, whole_number
+from orchestrator.errors import FaultError
 
 STOP_S = 30.0
 """How long a driver may take to clear up when a person ends the command."""
@@ -140,17 +137,6 @@ def _pause(tally: Tally, step: int, error: FaultError, say: Callable[[str], None
             return newer
         case _:
             assert_never(decision)
-
-
-def newest_step(run: Store) -> int:
-    """The newest step that a run ever finished; 0 where there is none, or no answer."""
-    try:
-        events = decode_log(run.read_lines(EVENTS))
-    except StorageError:
-        # No news is no progress: the next driver finds out more.
-        return 0
-    steps = (whole_number(event, "step") for event in events if event["kind"] == "step")
-    return max(steps, default=0)
 
 
 def _one_driver(orders: Orders) -> Ending:

@@ -17,7 +17,7 @@ from orchestrator.cluster.handout import HandOut
 from orchestrator.cluster.internals import start_on_head
 from orchestrator.cluster.journal import Journal
 from orchestrator.cluster.leasing import kept, leased
-from orchestrator.cluster.ledger import EVENTS, found_empty
+from orchestrator.cluster.ledger import found_empty
 from orchestrator.cluster.lighthouse import Lighthouse
 from orchestrator.cluster.nodes import NodeLook
 from orchestrator.cluster.outcome import Failure, Outcome
@@ -26,8 +26,9 @@ from orchestrator.cluster.prepared import Prepared
 from orchestrator.config.job import Job
 from orchestrator.errors import FaultError, JobError, OrchestratorError
 from orchestrator.storage import Store
-from orchestrator.tracking.events import Event, decode_log, make_event
+from orchestrator.tracking.events import Event, make_event
 from orchestrator.tracking.recorder import Recorder, recording
+from orchestrator.tracking.run_log import read_log
 from orchestrator.tracking.spending import Spending, spent
 from orchestrator.tracking.summary import RunFigures, summarise
 from orchestrator.train.lease import Lease
@@ -290,7 +291,7 @@ def _as_error(store: Store, failure: Failure) -> OrchestratorError:
 
 
 def _finished(store: Store, prepared: Prepared, *, was_finished: bool) -> TrainResult:
-    events = decode_log(store.read_lines(EVENTS))
+    events = read_log(store)
     figures = summarise(events)
     manifest = read_manifest(store)
     finished = [event for event in events if event["kind"] == "finished"]

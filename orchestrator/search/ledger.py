@@ -10,16 +10,15 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from orchestrator.config.frozen import changes, frozen_settings
 from orchestrator.errors import ConfigError, StorageError
 from orchestrator.search.trials import Trial, trial_of
 from orchestrator.storage import Store
-from orchestrator.tracking.events import decode_log, whole_number
+from orchestrator.tracking.run_log import newest_step
 
 RESULT: Final = "search.json"
 BEST: Final = "best.yaml"
 PAGE: Final = "search.html"
-EVENTS: Final = "events.jsonl"
-"""Of a run, as ``cluster.ledger`` has it."""
 _TRIALS: Final = "trials"
 _CLOCK: Final = "clock.json"
 _JOB: Final = "job.json"
@@ -77,19 +76,15 @@ class Ledger:
         Raises:
             ConfigError: Something else has changed, each field named with both values.
         """
-        asked = json.loads(_encoded(_shared(job)))
+        asked = json.loads(_encoded(frozen_settings(job)))
         if not self.store.exists(_JOB):
             self.store.write(_JOB, _encoded(asked))
             return
         begun = _read(self.store, _JOB)
-        changes = [
-            f"{name}: {asked.get(name)!s}, was {begun.get(name)!s}"
-            for name in dict.fromkeys([*begun, *asked])
-            if asked.get(name) != begun.get(name)
-        ]
-        if changes:
+        differing = changes(begun, asked)
+        if differing:
             raise ConfigError(
-                "\n  ".join(["this search was begun with other settings", *changes]),
+                "\n  ".join(["this search was begun with other settings", *differing]),
                 f"{self.store.url}/{_JOB}",
                 "Choose a new name for the changed search, or change these back",
             )
@@ -109,21 +104,7 @@ def _steps(storage: str, trial: Trial) -> int:
     # An end is a step forward, too: of trials that fail before their first step.
     if trial.has_ended:
         return 1 + (trial.figures.steps if trial.figures else 0)
-    events = decode_log(Store.open(storage).child(trial.name).read_lines(EVENTS))
-    return max((whole_number(e, "step") for e in events if e["kind"] == "step"), default=0)
-
-
-def _shared(job: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """What the trials' results depend on, by dotted name."""
-    flat: dict[str, Any] = {}
-    for name, value in job.items():
-        if not prefix and name in {"search", "scale", "tracking"}:
-            continue
-        if isinstance(value, Mapping):
-            flat |= _shared(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+    return newest_step(Store.open(storage).child(trial.name))
 
 
 def _encoded(value: object) -> bytes:

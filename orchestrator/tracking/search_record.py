@@ -18,12 +18,11 @@ from typing import Final
 from orchestrator.config.tracking import TrackingConfig
 from orchestrator.errors import ConfigError, StorageError
 from orchestrator.storage import Store
-from orchestrator.tracking.events import decode_log
 from orchestrator.tracking.mlflow_run import MlflowRun, Status
 from orchestrator.tracking.recorder import RUN_ID, Patience
+from orchestrator.tracking.run_log import read_log
 from orchestrator.tracking.summary import summarise
 
-EVENTS: Final = "events.jsonl"
 COMPLETE: Final = "mlflow_complete"
 """Mark in a store: MLflow has all of it, and the status that it says."""
 ADAPTER: Final = "adapter"
@@ -185,7 +184,7 @@ class SearchRecord:
             )
             trial.run.write(RUN_ID, run.run_id.encode())
             self._open[trial.name] = run
-        events = decode_log(trial.run.read_lines(EVENTS))
+        events = read_log(trial.run)
         run.log_events(events)
         if trial.status is not None:
             run.log_figures(summarise(events))

@@ -6,18 +6,17 @@ may differ when a run is taken up again, for weights do not depend on them.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Final, TypeAlias
 
+from orchestrator.config.frozen import changes, frozen_settings
 from orchestrator.errors import ConfigError, StorageError
 from orchestrator.storage import Store
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 MANIFEST: Final = "run.json"
-_FREE_SECTIONS: Final = frozenset({"scale", "tracking", "search"})
-_ABSENT: Final = "(nothing)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,10 +71,10 @@ def freeze(
     if begun is None:
         _write(store, asked)
         return asked
-    changes = [*_changes(_frozen(begun), _frozen(asked))]
-    if changes:
+    differing = changes(_frozen(begun), _frozen(asked))
+    if differing:
         raise ConfigError(
-            "\n  ".join(["this run was begun with other settings", *changes]),
+            "\n  ".join(["this run was begun with other settings", *differing]),
             f"{store.url}/{MANIFEST}",
             "Choose a new name for the changed run, or change these back",
         )
@@ -101,9 +100,11 @@ def admit(store: Store, numeric_class: Mapping[str, str], *, allow_mixed: bool) 
     if found in (manifest.numeric_class, *manifest.other_classes):
         return manifest
     if not allow_mixed:
-        changes = _changes(dict(manifest.numeric_class), dict(found))
+        differing = changes(manifest.numeric_class, found)
         raise ConfigError(
-            "\n  ".join(["this machine would round differently than the run so far", *changes]),
+            "\n  ".join(
+                ["this machine would round differently than the run so far", *differing]
+            ),
             f"{store.url}/{MANIFEST}",
             "Use machines of one kind, or set scale.allow_mixed_machines to true and "
             "give up bit-equal weights",
@@ -145,28 +146,11 @@ def read_manifest(store: Store) -> RunManifest | None:
 
 def _frozen(manifest: RunManifest) -> dict[str, Json]:
     """Every setting that may not change, by its dotted name."""
-    bound = {name: value for name, value in manifest.job.items() if name not in _FREE_SECTIONS}
     return {
-        **dict(_flat(bound)),
+        **frozen_settings(manifest.job),
         "index fingerprint": manifest.index_fingerprint,
         "micro_tokens in use": manifest.micro_tokens,
     }
-
-
-def _flat(tree: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, Json]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _changes(begun: Mapping[str, object], asked: Mapping[str, object]) -> list[str]:
-    return [
-        f"{name}: {asked.get(name, _ABSENT)!s}, was {begun.get(name, _ABSENT)!s}"
-        for name in dict.fromkeys([*begun, *asked])
-        if asked.get(name, _ABSENT) != begun.get(name, _ABSENT)
-    ]
 
 
 def _allows_mixed_machines(job: Mapping[str, Json]) -> bool:

@@ -8,12 +8,12 @@ from typing import Any, assert_never
 from orchestrator.cluster.driver import may_pass
 from orchestrator.cluster.prepared import Prepared
 from orchestrator.cluster.restarts import GiveUp, Restart, Tally, after_fault
-from orchestrator.cluster.supervise import newest_step
 from orchestrator.cluster.training import TrainResult, train
 from orchestrator.errors import LeaseError, OrchestratorError
 from orchestrator.search.trials import Status, TrialFigures
 from orchestrator.storage import Store
 from orchestrator.tracking.events import Event
+from orchestrator.tracking.run_log import newest_step, read_log
 from orchestrator.tracking.summary import summarise
 
 REPORT_S = 2.0
@@ -131,10 +131,7 @@ class TrialRun:
 
     def _whole_figures(self) -> TrialFigures:
         """From the log: a run that was finished before told no events now."""
-        from orchestrator.cluster.ledger import EVENTS  # noqa: PLC0415
-        from orchestrator.tracking.events import decode_log  # noqa: PLC0415
-
-        self._events = decode_log(self._store.read_lines(EVENTS))
+        self._events = read_log(self._store)
         return self._figures()
 
     def _train(self) -> TrainResult:

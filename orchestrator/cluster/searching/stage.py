@@ -13,14 +13,14 @@ from orchestrator.config.job import Job
 from orchestrator.config.search import SearchConfig
 from orchestrator.errors import InputError
 from orchestrator.search.budget import Spent, exhausted, may_begin
-from orchestrator.search.ledger import EVENTS, Ledger
+from orchestrator.search.ledger import Ledger
 from orchestrator.search.naming import trial_name
 from orchestrator.search.objectives import costs_of
 from orchestrator.search.space import Values, job_with
 from orchestrator.search.suggesting import Suggester, known_first
 from orchestrator.search.trials import Trial, TrialFigures
 from orchestrator.storage import Store
-from orchestrator.tracking.events import decode_log
+from orchestrator.tracking.run_log import read_log
 from orchestrator.tracking.summary import EvalFigures, summarise
 
 CUT_SHORT = "budget"
@@ -158,7 +158,7 @@ class Stage:
     def measured(self, trial: Trial) -> tuple[EvalFigures, ...]:
         """What a trial's run has found on held-out data, in order."""
         run = Store.open(self.job.storage.path).child(trial.name)
-        return summarise(decode_log(run.read_lines(EVENTS))).evals
+        return summarise(read_log(run)).evals
 
     def cut_short(self) -> str | None:
         """Why everything is to end now; None while it may go on."""

@@ -65,7 +65,9 @@ class Seen:
 
     def follower(self, jobs: FakeJobs, **given: object) -> Follower:
         clock = Clock(lambda: self.time.now_s, self.time.sleep)
-        told = {"jobs": jobs, "submission": "a", "clock": clock, **given}
+        told = {
+            "jobs": jobs, "submission": "a", "clock": clock, "patience_s": 1800.0, **given
+        }  # fmt: skip
         return Follower(show=self.lines.append, say=self.said.append, **told)  # type: ignore[arg-type]
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cluster.journal import FINAL_WRITER_TIMEOUT_S, Journal
-from orchestrator.cluster.ledger import EVENTS, found_empty
+from orchestrator.cluster.ledger import found_empty
 from orchestrator.cluster.outcome import Failure, Outcome
 from orchestrator.cluster.roster import Process
 from orchestrator.errors import ConfigError
 from orchestrator.storage import LocalPlace, Store
 from orchestrator.tracking.events import Event, EventValue, decode_log, make_event
+from orchestrator.tracking.run_log import EVENTS
 from orchestrator.tracking.summary import summarise
 from orchestrator.train.manifest import read_manifest
 from tests.unit.cluster.conftest import CLASS, TERMS, Open, come, told

@@ -8,7 +8,8 @@ from threading import Thread
 
 import pytest
 
-from orchestrator.cluster.submitting import DASHBOARD, Head
+from orchestrator.cli.submitting import HERE
+from orchestrator.cluster.submitting import Head
 from orchestrator.errors import FaultError, InputError
 from tests.faults.fleet import free_port
 
@@ -23,7 +24,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("address", "in_the_clear"),
     [
-        (DASHBOARD, False),
+        (HERE, False),
         ("localhost:8265", False),
         ("http://[::1]:8265", False),
         ("https://ray.example.com", False),
@@ -44,7 +45,7 @@ def test_a_head_that_is_not_there_is_said_with_the_way_to_it() -> None:
 
 def test_a_token_file_that_cannot_be_read_is_the_persons_mistake(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
-        Head(token_file=tmp_path / "none").all()
+        Head(HERE, tmp_path / "none").all()
 
 
 class _Refusing(BaseHTTPRequestHandler):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cluster.driver import may_pass
-from orchestrator.cluster.supervise import FAULT, Died, Ended, newest_step, read_ending
+from orchestrator.cluster.supervise import FAULT, Died, Ended, read_ending
 from orchestrator.errors import (
     ConfigError,
     FaultError,
@@ -21,6 +21,7 @@ from orchestrator.errors import (
 )
 from orchestrator.storage import Store
 from orchestrator.tracking.events import encode, make_event
+from orchestrator.tracking.run_log import newest_step
 
 
 @pytest.mark.parametrize(
