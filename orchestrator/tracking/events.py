@@ -111,6 +111,11 @@ def whole_number(event: Event, name: str) -> int:
     return 0 if value is None else int(value)
 
 
+def elapsed_s(earlier: Event, later: Event) -> float:
+    """Seconds from one event to another; 0 where a clock went back."""
+    return max(0.0, number(later, "wall_s") - number(earlier, "wall_s"))
+
+
 def _finite_or_text(value: EventValue) -> EventValue:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 

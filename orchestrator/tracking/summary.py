@@ -9,7 +9,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.tracking.events import Event, number, whole_number
+from orchestrator.tracking.events import Event, elapsed_s, number, whole_number
+from orchestrator.tracking.presence import cell_seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,12 +108,12 @@ def summarise(events: Sequence[Event]) -> RunFigures:
         ),
         longest_gap_s=_longest_gap_s(events),
         steps_replayed=len(done) - len(steps),
-        wall_s=_elapsed_s(beginning(events), events[-1]) if events else 0.0,
+        wall_s=elapsed_s(beginning(events), events[-1]) if events else 0.0,
         goodput=_goodput(steps, done),
         micro_batches=_mean([number(e, "num_micro") for e in steps if "num_micro" in e]),
         samples_per_s=_samples_per_s(steps),
         peak_memory_mb=_peak_memory_mb(done),
-        cell_s=_cell_s(events),
+        cell_s=cell_seconds(events),
         evals=_evals(events),
     )
 
@@ -132,14 +133,10 @@ def _slot(event: Event) -> tuple[object, ...]:
     return event.get("part"), event["epoch"], event["step"], event["sample"]
 
 
-def _elapsed_s(earlier: Event, later: Event) -> float:
-    return max(0.0, number(later, "wall_s") - number(earlier, "wall_s"))
-
-
 def _longest_gap_s(events: Sequence[Event]) -> float:
     progress = _of_kind(events, "step", "eval")
     times_s = [
-        _elapsed_s(earlier, later)
+        elapsed_s(earlier, later)
         for earlier, later in itertools.pairwise(progress)
         if later["kind"] == "step"
     ]
@@ -149,7 +146,7 @@ def _longest_gap_s(events: Sequence[Event]) -> float:
 def _goodput(steps: Sequence[Event], done: Sequence[Event]) -> float:
     if not done:
         return 0.0
-    wall_s = _elapsed_s(done[0], done[-1]) + number(done[0], "round_s")
+    wall_s = elapsed_s(done[0], done[-1]) + number(done[0], "round_s")
     return sum(number(event, "round_s") for event in steps) / wall_s if wall_s > 0 else 0.0
 
 
@@ -167,22 +164,6 @@ def _peak_memory_mb(done: Sequence[Event]) -> float | None:
     # Absent from logs that were written before it was measured.
     told = [number(event, "peak_memory_mb") for event in done if "peak_memory_mb" in event]
     return max(told, default=None)
-
-
-def _cell_s(events: Sequence[Event]) -> float:
-    total, size = 0.0, 0
-    for earlier, later in itertools.pairwise([*events[:1], *events]):
-        # Between two attempts nobody is there, and until when the last one lived is unknown; a
-        # driver that comes later starts a lighthouse first.
-        if later["kind"] in ("lighthouse", "started", "resumed"):
-            size = 0
-        total += size * _elapsed_s(earlier, later)
-        if later["kind"] == "joined":
-            # Loaded before it was counted, and was paid for.
-            total += number(later, "load_s") if later.get("load_s") else 0.0
-        if later["kind"] in ("quorum", "step"):
-            size = whole_number(later, "world_size")
-    return total
 
 
 def _evals(events: Sequence[Event]) -> tuple[EvalFigures, ...]:
