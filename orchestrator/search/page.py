@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.config.search import Objective, SearchConfig
-from orchestrator.data.lint.look import STYLE
+from orchestrator.data.lint.look import opening
 from orchestrator.data.lint.words import escaped, of
 from orchestrator.search.axes import Rail
 from orchestrator.search.budget import Spent
@@ -25,7 +25,6 @@ MICRO_BATCHES = "micro-batches a step"
 """The accumulation that follows from what the job sets, as a column of its own."""
 _ACCUMULATION = ("train.global_batch", "train.micro_tokens")
 _PRICES: tuple[Objective, ...] = ("peak_memory", "device_hours")
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _MORE_STYLE = """
 figure.wide{grid-column:1/-1;overflow-x:auto}figure.wide svg{min-width:640px}
 .done{fill:var(--train)}.early{fill:none;stroke:var(--quiet);stroke-width:1.2}
@@ -64,7 +63,7 @@ class Findings:
 def page(findings: Findings, spent: Spent) -> str:
     """The whole page."""
     parts = [
-        *_head(findings, spent),
+        _head(findings, spent),
         "<main>",
         *_decision(findings),
         *_fronts(findings),
@@ -98,14 +97,8 @@ def effects_of(findings: Findings, objective: Objective) -> list[Effect]:
     return found
 
 
-def _head(findings: Findings, spent: Spent) -> Iterator[str]:
+def _head(findings: Findings, spent: Spent) -> str:
     title = escaped(findings.name)
-    yield (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Search {title}</title><style>{STYLE}{_MORE_STYLE}</style></head><body>"
-    )
     counts = {s: sum(t.status == s for t in findings.trials) for s in _STATUS_WORDS}
     tiles = [(f"{count:,}", _STATUS_WORDS[s]) for s, count in counts.items() if count]
     tiles += [
@@ -113,10 +106,7 @@ def _head(findings: Findings, spent: Spent) -> Iterator[str]:
         (f"{spent.device_hours:.3g}", "device-hours"),
         (f"{60 * spent.hours:.3g}", "minutes"),
     ]
-    items = "".join(
-        f'<li><b>{figure}</b><span class="quiet">{words}</span></li>' for figure, words in tiles
-    )
-    yield f'<header><h1>Search {title}</h1><ul class="tiles">{items}</ul></header>'
+    return opening(f"Search {title}", f"Search {title}", tiles, _MORE_STYLE)
 
 
 _STATUS_WORDS = {

@@ -1,13 +1,11 @@
 """The ports of a job that ask for no token: each with the reason, and with what closes it.
 
-Everything else that listens beyond loopback has to ask. ``GROUP`` is the rule that a cluster's
-security group needs: machines of the cluster reach each other, and nobody else reaches them.
+Everything else that listens beyond loopback has to ask. What closes each is in the list of all
+ports, ``orchestrator.launch.ports``, by the names that are given here.
 """
 
 import re
 from dataclasses import dataclass
-
-GROUP = "the cluster's security group: in from itself alone"
 
 
 @dataclass(frozen=True)
@@ -20,46 +18,51 @@ class OpenPort:
     says: str
     """What a stranger hears there: a pattern over ``stranger``'s verdict."""
 
-    what: str
+    names: tuple[str, ...]
+    """Of what listens, in the list of all ports."""
+
     why: str
-    closed_by: str = GROUP
 
 
 OPEN = (
     OpenPort(
         "lighthouse",
         r"HTTP|torchft\.LighthouseService",
-        "torchft's lighthouse: gRPC, and a page",
+        ("the lighthouse",),
         "torchft 0.2 knows no token; it holds who is alive, and no data",
     ),
     OpenPort(
         "cell",
         r"HTTP|torchft\.ManagerService",
-        "torchft's manager",
+        ("torchft's managers",),
         "as above; its Kill ends a cell, which starts again",
     ),
     OpenPort(
         "cell",
         r"it takes a connection",
-        "torch's TCPStore, and Gloo's pairs",
+        (
+            "the cells' stores, where they meet",
+            "Ray Train's store of each cell",
+            "Gloo, between cells and within",
+        ),
         "neither knows a token; sums of gradients pass through Gloo",
     ),
     OpenPort(
         "agent",
         r"HTTP 200|HTTP 404",
-        "the metrics of a node, for Prometheus",
+        ("Ray's metrics",),
         "Ray gives figures of load to whoever asks",
     ),
     OpenPort(
         "dashboard",
         r"HTTP 200|HTTP 404",
-        "the metrics of the dashboard, for Prometheus",
+        ("Ray's metrics of autoscaler and dashboard",),
         "as above",
     ),
     OpenPort(
         "monitor",
         r"HTTP 200|HTTP 404",
-        "the metrics of the autoscaler, for Prometheus",
+        ("Ray's metrics of autoscaler and dashboard",),
         "as above",
     ),
 )

@@ -1,4 +1,9 @@
-"""How the summary page looks: one style sheet, light and dark, from a phone to a desk."""
+"""How pages open and look: one style sheet, light and dark, from a phone to a desk."""
+
+from collections.abc import Sequence
+
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""A page holds all that it shows: it forbids itself scripts and requests."""
 
 STYLE = """
 :root{color-scheme:light dark;--paper:#fbfaf8;--card:#fff;--ink:#22262b;--quiet:#66707b;
@@ -76,3 +81,24 @@ text-align:left;white-space:normal}td.number::after{content:attr(data-of)}
 td.fix::before{content:"What to do: ";color:var(--quiet)}
 .strip img,.strip .none{height:76px}}
 """
+
+
+def opening(title: str, heading: str, tiles: Sequence[tuple[str, str]], style: str = "") -> str:
+    """A page up to its main part.
+
+    Args:
+        title: Of the window; already escaped, as all here.
+        heading: Of the page.
+        tiles: Figures that are seen first, each with its words.
+        style: What the page needs beside the common style.
+    """
+    items = "".join(
+        f'<li><b>{figure}</b><span class="quiet">{words}</span></li>' for figure, words in tiles
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{title}</title><style>{STYLE}{style}</style></head><body>\n"
+        f'<header><h1>{heading}</h1><ul class="tiles">{items}</ul></header>'
+    )

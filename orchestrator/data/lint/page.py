@@ -3,12 +3,12 @@
 Whatever comes from the data is escaped, and the page forbids itself scripts and requests.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.data.lint.finding import Finding
 from orchestrator.data.lint.ledger import Ledger, read_ledger
-from orchestrator.data.lint.look import STYLE
+from orchestrator.data.lint.look import opening
 from orchestrator.data.lint.portrait import Portrait, portrait
 from orchestrator.data.lint.sections import (
     charts_section,
@@ -22,8 +22,6 @@ from orchestrator.data.lint.thumbnails import Thumbnail, Thumbnails
 from orchestrator.data.lint.words import percent, short
 
 PAGE = "summary.html"
-
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def write_page(
@@ -51,7 +49,7 @@ def write_page(
     ledger = read_ledger(train)
     held_ledger = None if held_out is None else read_ledger(held_out)
     parts = [
-        *_head(ours, theirs, ledger),
+        _head(ours, theirs, ledger),
         "<main>",
         *findings_section(findings, thumbnails),
         *charts_section(ours, theirs),
@@ -74,13 +72,7 @@ _FOOT = (
 )
 
 
-def _head(ours: Portrait, theirs: Portrait | None, ledger: Ledger) -> Iterator[str]:
-    yield (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Data summary</title><style>{STYLE}</style></head><body>"
-    )
+def _head(ours: Portrait, theirs: Portrait | None, ledger: Ledger) -> str:
     rows = ours.num_samples + ledger.num_rows
     tiles = [
         (f"{ours.num_samples:,}", "samples to learn from"),
@@ -90,7 +82,4 @@ def _head(ours: Portrait, theirs: Portrait | None, ledger: Ledger) -> Iterator[s
     ]
     if theirs is not None:
         tiles.append((f"{theirs.num_samples:,}", "samples held out"))
-    items = "".join(
-        f'<li><b>{figure}</b><span class="quiet">{words}</span></li>' for figure, words in tiles
-    )
-    yield f'<header><h1>What is in the data</h1><ul class="tiles">{items}</ul></header>'
+    return opening("Data summary", "What is in the data", tiles)

@@ -21,6 +21,7 @@ from orchestrator.launch.commands import (
     start_worker,
 )
 from orchestrator.launch.ports import ANY, PORTS, ray_start_ports
+from tests.launch.open_ports import OPEN
 from tests.unit.launch.conftest import ROOT
 
 UNSHARE = ["unshare", "-Urpf", "--mount-proc", "--kill-child"]
@@ -125,3 +126,11 @@ def test_the_lock_file_holds_every_requirement_in_a_version_that_will_do() -> No
     # Each file by its hash: pip takes no other.
     assert text.count("--hash=sha256:") >= len(locked)
     assert "--require-hashes" in INSTALL[0]
+
+
+def test_what_was_found_open_is_in_the_list_of_ports_as_closed_by_the_group() -> None:
+    listed = {port.name: port for port in PORTS}
+    for found in OPEN:
+        for name in found.names:
+            assert not listed[name].token
+            assert "security group" in listed[name].closed_by
