@@ -204,6 +204,29 @@ class Autoscaler:
             launcher.launch_node(self._config, number, name)
 
 
+def asked_without_spot(
+    demand: list[dict[str, float]],
+    world: World,
+    config: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> list[str]:
+    """The types of machine that Ray asks for in four rounds, while spot is refused."""
+    with roads_without_spot(world.server) as road:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", road)
+        _forget_clients()
+        autoscaler = Autoscaler(
+            config, AWSNodeProvider(config["provider"], config["cluster_name"])
+        )
+        asked = []
+        for _ in range(4):
+            wanted = autoscaler.wanted(demand)
+            asked += list(wanted)
+            autoscaler.ask(wanted)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", world.server.url)
+    _forget_clients()
+    return asked
+
+
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTOSCALER_UTILIZATION_SCORER", SCORER)
@@ -214,19 +237,7 @@ def test_spot_is_asked_for_first_and_on_demand_once_every_spot_type_was_refused(
     world: World, config: dict[str, Any], launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launch("head")
-    with roads_without_spot(world.server) as road:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", road)
-        _forget_clients()
-        autoscaler = Autoscaler(
-            config, AWSNodeProvider(config["provider"], config["cluster_name"])
-        )
-        asked = []
-        for _ in range(4):
-            wanted = autoscaler.wanted([WORKER, WORKER])
-            asked += list(wanted)
-            autoscaler.ask(wanted)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", world.server.url)
-    _forget_clients()
+    asked = asked_without_spot([WORKER, WORKER], world, config, monkeypatch)
     # The smallest first, for its cores are used best.
     assert asked[0] == SPOT
     assert sorted(asked[:3]) == sorted([SPOT, "gpu_spot_g6_4xlarge", "gpu_spot_gr6_4xlarge"])
@@ -240,19 +251,7 @@ def test_without_the_scorer_ray_asks_for_what_is_refused_again_and_again(
     world: World, config: dict[str, Any], launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launch("head")
-    with roads_without_spot(world.server) as road:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", road)
-        _forget_clients()
-        autoscaler = Autoscaler(
-            config, AWSNodeProvider(config["provider"], config["cluster_name"])
-        )
-        asked = []
-        for _ in range(4):
-            wanted = autoscaler.wanted([WORKER])
-            asked += list(wanted)
-            autoscaler.ask(wanted)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", world.server.url)
-    _forget_clients()
+    asked = asked_without_spot([WORKER], world, config, monkeypatch)
     assert len(set(asked)) == 1
 
 
