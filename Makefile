@@ -67,26 +67,31 @@ clusters: .venv/.stamp
 	@$(BIN)/orchestrator cluster render --to aws --output cluster.yaml
 	@$(BIN)/orchestrator cluster roles --output cloud/aws
 
-# The libraries of every machine of a cluster, to the byte: for Python 3.11 and CUDA on x86 Linux.
+# requirements.lock: the libraries of every machine of a cluster, to the byte, for Python 3.11 and
+# CUDA on x86 Linux. constraints.txt: the same versions, and those of the tests, for .venv.
 # Newer ones are taken where pyproject.toml allows them.
+COMPILE = $(BIN)/uv pip compile pyproject.toml --upgrade --quiet \
+  --python-version 3.11 --python-platform x86_64-manylinux_2_28 --custom-compile-command 'make lock'
+
 lock: .venv/.stamp
 	@$(PIP) install 'uv>=0.9'
-	@$(BIN)/uv pip compile pyproject.toml --upgrade --quiet --generate-hashes \
-	  --extra s3 --extra gs --extra aws --extra gcp --extra azure \
-	  --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
-	  --custom-compile-command 'make lock' --output-file requirements.lock
+	@$(COMPILE) --generate-hashes \
+	  --extra s3 --extra gs --extra aws --extra gcp --extra azure --output-file requirements.lock
+	@$(COMPILE) --no-annotate --constraint requirements.lock \
+	  --extra s3 --extra gs --extra aws --extra dev --extra test --output-file constraints.txt
 
 clean:
 	rm -rf .venv .demo build dist *.egg-info .*_cache
 
 # torch comes first and alone: a build for CPUs that pip can find on the machine is then taken,
-# before another package asks for the one that brings CUDA along.
-.venv/.stamp: pyproject.toml
+# before another package asks for the one that brings CUDA along. With versions given, pip does not
+# try out combinations for minutes, and finds the same ones tomorrow.
+.venv/.stamp: pyproject.toml constraints.txt
 	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not on this machine: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Setting up .venv (once; some minutes)"
 	@$(PYTHON) -m venv .venv
-	@$(PIP) install 'torch~=2.13.0'
-	@$(PIP) install --editable '.[dev,test]'
+	@$(PIP) install --constraint constraints.txt 'torch~=2.13.0'
+	@$(PIP) install --constraint constraints.txt --editable '.[dev,test]'
 	@touch $@
 
 # One training and at least 30 faults, every kind at least twice: half an hour. Wants to mount a
