@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from orchestrator.cluster.ledger import rounds_that_count, slot_of
 from orchestrator.cluster.outcome import Failure, Outcome, Terms, failure_of
@@ -119,6 +119,8 @@ class Journal:
                 self._quorum_id = whole_number(event, "quorum")
             case "finished":
                 self._outcome = Outcome("finished", str(event["weights_sha256"]))
+            case "paused":
+                self._outcome = Outcome("paused", str(event["weights_sha256"]))
             case "failed":
                 self._outcome = Outcome("failed", failure=failure_of(event))
             case _:
@@ -346,7 +348,7 @@ class Journal:
         """End the run for a reason of its own; the first that says which, stays."""
         with self._lock:
             known = self._outcome
-            if known and (known.status == "finished" or known.failure is None):
+            if known and known.failure is None:
                 return
             if known and known.failure and (known.failure.detailed or not failure.detailed):
                 return
@@ -371,12 +373,21 @@ class Journal:
 
     def finish(self, weights_sha256: str) -> None:
         """The result is written."""
+        self._end("finished", weights_sha256)
+
+    def pause(self, weights_sha256: str, step: int) -> None:
+        """The checkpoint of the last step that was asked for is written."""
+        self._end("paused", weights_sha256, step=step)
+
+    def _end(
+        self, how: Literal["finished", "paused"], weights_sha256: str, **more: EventValue
+    ) -> None:
         with self._lock:
             if self._outcome is not None:
                 return
-            self._write([self._event("finished", weights_sha256=weights_sha256)])
+            self._write([self._event(how, weights_sha256=weights_sha256, **more)])
         self._make_durable("the end of the run")
-        self._outcome = Outcome("finished", weights_sha256=weights_sha256)
+        self._outcome = Outcome(how, weights_sha256=weights_sha256)
 
     def outcome(self) -> Outcome | None:
         """How the run ended, if it has."""

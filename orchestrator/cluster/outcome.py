@@ -41,9 +41,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the run ended."""
+    """How the run ended, or this part of it."""
 
-    status: Literal["finished", "failed"]
+    status: Literal["finished", "paused", "failed"]
     weights_sha256: str = ""
     failure: Failure | None = None
 

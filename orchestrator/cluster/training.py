@@ -80,7 +80,9 @@ class TrainResult:
         }
 
 
-def train(prepared: Prepared, watch: Watch, *, recorded: bool = True) -> TrainResult:
+def train(
+    prepared: Prepared, watch: Watch, *, recorded: bool = True, until: int | None = None
+) -> TrainResult:
     """Train a job to its end, from wherever its run stands.
 
     Args:
@@ -88,9 +90,11 @@ def train(prepared: Prepared, watch: Watch, *, recorded: bool = True) -> TrainRe
         watch: Told of events as they happen, those of earlier attempts first, and several
             times a second of none. What it raises ends the training, which can be resumed.
         recorded: Keep the record in MLflow. A search does that itself for all of its trials.
+        until: Pause when so many steps are done, and measured if that is due, with a
+            checkpoint; None: train to the end.
 
     Returns:
-        The result; a run that is finished already is not trained again.
+        The result; a run that is finished already, or has come so far, is not trained again.
 
     Raises:
         ConfigError: The run was begun with other settings.
@@ -100,7 +104,7 @@ def train(prepared: Prepared, watch: Watch, *, recorded: bool = True) -> TrainRe
     """
     store = Store.open(prepared.job.storage.path).child(prepared.job.name)
     _check_manifest(store, prepared)
-    if store.exists(RESULT):
+    if store.exists(RESULT) or (until is not None and _has_paused_at(store, until)):
         return _finished(store, prepared, was_finished=True)
     job = prepared.job
     settings = job.model_dump(mode="json")
@@ -109,10 +113,12 @@ def train(prepared: Prepared, watch: Watch, *, recorded: bool = True) -> TrainRe
             recording(job.tracking, store, job.name, settings) if recorded else nullcontext()
         )
         with record as recorder:
-            with _fleet(prepared, lease) as (journal, cells):
+            with _fleet(prepared, lease, until) as (journal, cells):
                 outcome = _follow(_Story(journal, cells), lease, recorder, watch)
             if outcome.failure is not None:
                 raise _as_error(store, outcome.failure)
+            if outcome.status == "paused":
+                return _finished(store, prepared, was_finished=False)
             if recorder is not None:
                 _close(recorder, store)
         result = replace(
@@ -121,6 +127,12 @@ def train(prepared: Prepared, watch: Watch, *, recorded: bool = True) -> TrainRe
         )
         store.write(RESULT, json.dumps(result.as_json(), indent=1).encode())
     return result
+
+
+def _has_paused_at(store: Store, step: int) -> bool:
+    """Whether the run stands there: the last thing that it did was to pause at this step."""
+    ends = [event for event in read_log(store) if event["kind"] in ("resumed", "paused")]
+    return bool(ends) and ends[-1]["kind"] == "paused" and ends[-1]["step"] == step
 
 
 def _close(recorder: Recorder, store: Store) -> None:
@@ -153,7 +165,9 @@ def _record_terms(prepared: Prepared, generation: int) -> RecordTerms:
 
 
 @contextmanager
-def _fleet(prepared: Prepared, lease: Lease) -> Iterator[tuple[Any, CellProcess]]:
+def _fleet(
+    prepared: Prepared, lease: Lease, until: int | None
+) -> Iterator[tuple[Any, CellProcess]]:
     """The actors and cells of one training; gives the journal's handle and the cells."""
     job = prepared.job
     least, most = job.scale.cells
@@ -166,6 +180,7 @@ def _fleet(prepared: Prepared, lease: Lease) -> Iterator[tuple[Any, CellProcess]
         num_steps=prepared.num_steps("train"),
         eval_pieces=prepared.num_steps("eval"),
         eval_every_steps=job.train.eval_every_steps,
+        until=until,
     )
     lasting = {
         "namespace": NAMESPACE,
@@ -294,7 +309,7 @@ def _finished(store: Store, prepared: Prepared, *, was_finished: bool) -> TrainR
     events = read_log(store)
     figures = summarise(events)
     manifest = read_manifest(store)
-    finished = [event for event in events if event["kind"] == "finished"]
+    finished = [event for event in events if event["kind"] in ("paused", "finished")]
     return TrainResult(
         run_dir=store.url,
         weights_sha256=str(finished[-1]["weights_sha256"]) if finished else "",

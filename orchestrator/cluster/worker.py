@@ -203,7 +203,10 @@ def _write_result(
     replica: Replica,
     reporter: "Reporter",
 ) -> None:
-    """Have one cell write the final checkpoint and the adapter; return once it is there."""
+    """Have one cell write the last checkpoint and the adapter; return once it is there.
+
+    A run that pauses has no adapter yet.
+    """
     while _tell(spec, "outcome") is None:
         if not _tell(spec, "is_writer", spec.cell):
             time.sleep(0.2)
@@ -213,6 +216,9 @@ def _write_result(
         patiently(lambda: write_checkpoint(store, step, state, spec.lease.check))  # noqa: B023
         # After the checkpoint: what fails here is then not trained again.
         reporter.flush()
+        if step < spec.terms.num_steps:
+            _tell(spec, "pause", replica.weights_sha256(), step)
+            continue
         with tempfile.TemporaryDirectory() as folder:
             save_adapter(learner.model, Path(folder))
             for file in sorted(Path(folder).iterdir()):

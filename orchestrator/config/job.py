@@ -114,9 +114,10 @@ class Job(Section):
                 f"objectives: {held_out[0]} is measured on held-out data: set data.eval"
             )
         is_measured = isinstance(train, TrainConfig) and train.eval_every_steps is not None
-        if search.scheduler == "asha" and not is_measured:
+        if search.scheduler != "none" and not is_measured:
             raise ValueError(
-                "scheduler: asha looks at measurements under way: set train.eval_every_steps"
+                f"scheduler: {search.scheduler} looks at measurements under way: set "
+                "train.eval_every_steps"
             )
         return search
 

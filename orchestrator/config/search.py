@@ -18,6 +18,16 @@ Objective: TypeAlias = Literal[
 ]
 MEASURED_HELD_OUT = ("loss", "accuracy")
 """Objectives that are found on held-out data, and known while a training is under way."""
+CHANGEABLE = (
+    "lora.dropout",
+    "train.learning_rate",
+    "train.max_grad_norm",
+    "train.schedule",
+    "train.warmup_fraction",
+    "train.weight_decay",
+)
+"""Fields that may change in mid-run: neither the order of samples nor the shape of what is
+trained depends on them."""
 
 Number: TypeAlias = int | float
 
@@ -73,6 +83,21 @@ class AshaConfig(Section):
     long."""
 
 
+class PbtConfig(Section):
+    """How ``scheduler: pbt`` breeds."""
+
+    members: Annotated[int, Field(ge=2)] = 4
+    """Trainings side by side, each with values of its own, drawn from the space."""
+
+    replace: Annotated[float, Field(gt=0.0, le=0.5)] = 0.25
+    """Share of them that is given up at each measurement, at least one; as many of the best go
+    on twice."""
+
+    resample: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
+    """How likely a copy's value is drawn anew; otherwise it is a fifth more or less, or the
+    next one in its list."""
+
+
 class SearchBudget(Section):
     """Where a search ends; what is spent first counts. null: no limit."""
 
@@ -110,12 +135,16 @@ class SearchConfig(Section):
     """grid tries all combinations of lists; random draws; tpe and nsga2 (Optuna's) draw where
     earlier trainings were good, nsga2 for several objectives."""
 
-    scheduler: Literal["none", "asha"] = "none"
-    """asha ends trainings early that are behind others, by the first objective; each is looked
-    at when it is measured (train.eval_every_steps)."""
+    scheduler: Literal["none", "asha", "pbt"] = "none"
+    """asha ends trainings early that are behind others; pbt (population-based training) gives
+    up the worst at each measurement and goes on with varied copies of the best. Both go by the
+    first objective, each time that it is measured (train.eval_every_steps)."""
 
     asha: AshaConfig = AshaConfig()
     """For ``scheduler: asha``."""
+
+    pbt: PbtConfig = PbtConfig()
+    """For ``scheduler: pbt``."""
 
     budget: SearchBudget = SearchBudget()
     """Where the search ends."""
@@ -135,6 +164,8 @@ class SearchConfig(Section):
             raise ValueError(
                 f"searcher: a grid needs a list for {spans[0]}: write one, or take random"
             )
+        if self.scheduler == "pbt":
+            return self
         if self.searcher != "grid" and self.budget.trials is None:
             raise ValueError(f"searcher: {self.searcher} needs a number in budget.trials")
         if self.searcher == "nsga2" and len(self.objectives) < 2:
@@ -145,9 +176,29 @@ class SearchConfig(Section):
     def _objectives_make_sense(self) -> Self:
         if len(set(self.objectives)) < len(self.objectives):
             raise ValueError("objectives: one is named twice")
-        if self.scheduler == "asha" and self.objectives[0] not in MEASURED_HELD_OUT:
+        if self.scheduler != "none" and self.objectives[0] not in MEASURED_HELD_OUT:
             raise ValueError(
-                f"scheduler: asha looks at the first objective, and {self.objectives[0]} says "
-                "nothing of a training under way: put loss or accuracy first"
+                f"scheduler: {self.scheduler} looks at the first objective, and "
+                f"{self.objectives[0]} says nothing of a training under way: put loss or "
+                "accuracy first"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _population_can_be_bred(self) -> Self:
+        if self.scheduler != "pbt":
+            return self
+        if self.searcher != "random":
+            raise ValueError("scheduler: pbt draws its members: set searcher to random")
+        if self.budget.trials is not None:
+            raise ValueError(
+                "budget: with scheduler: pbt, pbt.members says how many trainings there are: "
+                "leave budget.trials out"
+            )
+        fixed = [name for name in self.space if name not in CHANGEABLE]
+        if fixed:
+            raise ValueError(
+                f"space: {fixed[0]} cannot change in mid-run, as scheduler: pbt has it: search "
+                f"one of {', '.join(CHANGEABLE)}, or take asha"
             )
         return self

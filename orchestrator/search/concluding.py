@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from orchestrator.config.job import Job
 from orchestrator.search.budget import Spent
 from orchestrator.search.effects import Effect
 from orchestrator.search.ledger import BEST, PAGE, RESULT, Ledger
+from orchestrator.search.lineage import told_lineage
 from orchestrator.search.naming import told
 from orchestrator.search.objectives import TITLES, front_of, measured
 from orchestrator.search.page import Findings, effects_of, page
@@ -105,7 +107,7 @@ def conclude(job: Job, ledger: Ledger) -> Conclusion:
     spent = Spent.on(trials, ledger.hours)
     files = {PAGE: page(findings, spent).encode()}
     if front:
-        files[BEST] = best_job(job, front[0]).encode()
+        files[BEST] = best_job(job, front[0], trials).encode()
     bare = Conclusion(ledger.store.url, trials, front, effects, spent, files)
     settings = job.search.model_dump(mode="json")
     files[RESULT] = (
@@ -114,7 +116,7 @@ def conclude(job: Job, ledger: Ledger) -> Conclusion:
     return bare
 
 
-def best_job(job: Job, best: Trial) -> str:
+def best_job(job: Job, best: Trial, trials: Sequence[Trial]) -> str:
     """The best trial's job as a file that ``orchestrator train`` runs as it is."""
     assert job.search is not None
     assert best.figures is not None
@@ -133,6 +135,13 @@ def best_job(job: Job, best: Trial) -> str:
         f"# {reached}. As {best.name} it ended with weights of SHA-256",
         f"# {best.weights_sha256}, and so it will again: orchestrator train {BEST}",
     ]
+    bred = told_lineage(best, trials)
+    if bred:
+        lines[2:] = [
+            f"# {best.weights_sha256}: {bred}.",
+            "# These are its last values: trained with them alone, other weights come of it. "
+            "The run has its adapter.",
+        ]
     return (
         "\n".join(lines) + "\n" + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     )

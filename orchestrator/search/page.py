@@ -13,6 +13,7 @@ from orchestrator.data.lint.words import escaped, of
 from orchestrator.search.axes import Rail
 from orchestrator.search.budget import Spent
 from orchestrator.search.effects import Effect, effects
+from orchestrator.search.lineage import told_lineage
 from orchestrator.search.naming import short_names, told
 from orchestrator.search.objectives import IS_BETTER_HIGH, TITLES, costs_of, front, measured
 from orchestrator.search.pictures import Dot, Line, intervals, rails, scatter
@@ -77,6 +78,9 @@ def page(findings: Findings, spent: Spent) -> str:
 
 def effects_of(findings: Findings, objective: Objective) -> list[Effect]:
     """What each field does to an objective, by the trials that came to their end."""
+    if findings.config.scheduler == "pbt":
+        # Values changed in mid-run: no outcome is that of one value.
+        return []
     fields = list(findings.config.space)
     points: list[tuple[dict[str, JsonValue], float]] = []
     for trial in findings.trials:
@@ -136,6 +140,9 @@ def _decision(findings: Findings) -> Iterator[str]:
             f"Of {of(len(findings.front), 'trial')} that no other beats in all objectives it "
             f"has the best {first}."
         )
+    bred = told_lineage(best, findings.trials)
+    if bred:
+        why += f" It was {bred}."
     yield (
         f'<article class="finding"><h3 class="data">{escaped(told(best.values), 400)}</h3>'
         f"<p>{escaped(reached)}. {escaped(why)}</p>"
@@ -200,7 +207,12 @@ def _effects(findings: Findings) -> Iterator[str]:
             yield intervals(effect, shorts.get(effect.field, effect.field), TITLES[objective])
         yield "</div>"
     if not drawn:
-        yield '<p class="quiet">It takes two trials that came to their end.</p>'
+        why = (
+            "A population's values change in mid-run: no outcome is that of one value."
+            if findings.config.scheduler == "pbt"
+            else "It takes two trials that came to their end."
+        )
+        yield f'<p class="quiet">{why}</p>'
     yield "</section>"
 
 
@@ -253,8 +265,9 @@ def _row(trial: Trial, findings: Findings) -> str:
         ]
     cells = "".join(f'<td class="number">{text}</td>' for text in numbers or ["-"] * 8)
     chosen = ' class="chosen"' if _kind(trial, findings) == "best" else ""
-    reason = (
-        f'<div class="quiet data">{escaped(trial.reason, 200)}</div>' if trial.reason else ""
+    notes = [trial.reason, told_lineage(trial, findings.trials)]
+    reason = "".join(
+        f'<div class="quiet data">{escaped(note, 300)}</div>' for note in notes if note
     )
     return (
         f'<tr{chosen}><td class="number">{trial.number}</td>'

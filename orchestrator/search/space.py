@@ -38,10 +38,11 @@ def draw(space: Space, *, seed: int, number: int) -> Values:
         number: Of the draw.
     """
     rng = np.random.default_rng((seed, number))
-    return {name: _draw_one(name, axis, rng) for name, axis in space.items()}
+    return {name: draw_one(name, axis, rng) for name, axis in space.items()}
 
 
-def _draw_one(name: str, axis: Axis, rng: np.random.Generator) -> JsonValue:
+def draw_one(name: str, axis: Axis, rng: np.random.Generator) -> JsonValue:
+    """A value of one field."""
     if not isinstance(axis, Span):
         chosen: JsonValue = axis[int(rng.integers(len(axis)))]
         return chosen
@@ -65,10 +66,16 @@ def at(name: str, span: Span, share: float) -> Number:
     drawn = low + share * (high - low)
     if span.log is not None:
         drawn = math.exp(drawn)
-    if whole:
-        return min(max(round(drawn), math.ceil(least)), math.floor(most))
+    return as_field(name, span, drawn)
+
+
+def as_field(name: str, span: Span, number: float) -> Number:
+    """A number as its field takes it, and within its range."""
+    least, most = span.ends
+    if is_whole(name):
+        return min(max(round(number), math.ceil(least)), math.floor(most))
     # Four digits tell a learning rate; more make names that nobody can read.
-    return min(max(float(f"{drawn:.4g}"), float(least)), float(most))
+    return min(max(float(f"{number:.4g}"), float(least)), float(most))
 
 
 def job_with(job: Job, values: Values, *, name: str) -> Job:

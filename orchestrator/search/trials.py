@@ -72,6 +72,31 @@ class TrialFigures:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Life:
+    """A trial's part in a population that is bred (``scheduler: pbt``)."""
+
+    member: int
+    """Whose place it has, from 1; a copy has the place of the one that it replaces."""
+
+    until: int
+    """Step at which it waits for the others, to be compared with them."""
+
+    paused_at: int = 0
+    """Step that it has come to, and waits at."""
+
+    parent: str = ""
+    """The trial that it is a copy of; empty for the first of a member."""
+
+    parent_step: int = 0
+    """Steps that the parent had done then."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has come as far as it was to come."""
+        return self.paused_at >= self.until
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
     """One training of a search."""
 
@@ -88,6 +113,8 @@ class Trial:
 
     figures: TrialFigures | None = None
     weights_sha256: str = ""
+    life: Life | None = None
+    """Where a population is bred."""
 
     @property
     def has_ended(self) -> bool:
@@ -101,5 +128,9 @@ class Trial:
 
 def trial_of(plain: Mapping[str, Any]) -> Trial:
     """A trial as it was kept."""
-    figures = plain["figures"]
-    return Trial(**{**plain, "figures": figures and TrialFigures(**figures)})
+    figures, life = plain["figures"], plain.get("life")
+    parts = {
+        "figures": figures and TrialFigures(**figures),
+        "life": life and Life(**life),
+    }
+    return Trial(**{**plain, **parts})

@@ -2,8 +2,8 @@
 
 Every event has ``kind`` and ``wall_s`` (seconds since 1970). ``FIELDS`` says what else its kind
 must have; an event may carry more. An attempt opens with ``started`` (from nothing) or
-``resumed`` (from a checkpoint), one of the two. ``step`` and ``eval`` are written when the step
-or the evaluation is done.
+``resumed`` (from a checkpoint), one of the two; ``paused`` ends one that was asked for no more.
+``step`` and ``eval`` are written when the step or the evaluation is done.
 """
 
 import json
@@ -42,6 +42,7 @@ FIELDS: Final = MappingProxyType(
         "refused": ("cell", "reason"),
         "waiting": ("reason",),
         "nondeterministic": ("what",),
+        "paused": ("step", "weights_sha256"),
         "finished": (),
         "failed": (),
     }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from orchestrator.tracking.events import Event, elapsed_s, number, whole_number
 
 _GONE = ("lost", "left", "released", "refused")
-_NOBODY = ("lighthouse", "started", "resumed", "finished", "failed")
+_NOBODY = ("lighthouse", "started", "resumed", "paused", "finished", "failed")
 """Between two attempts nobody is there, and until when the last one lived is unknown; a driver
 that comes later starts a lighthouse first."""
 

@@ -52,7 +52,7 @@ class RunFigures:
     """Cells that were lost."""
 
     restarts: int
-    """Attempts after the first."""
+    """Attempts after the first, but for those that go on after a pause."""
 
     world_sizes: tuple[int, ...]
     """World sizes that steps were done with, in order; neighbours that are alike are one."""
@@ -102,7 +102,7 @@ def summarise(events: Sequence[Event]) -> RunFigures:
         quarantined=len({_slot(event) for event in _of_kind(events, "empty_slot")}),
         joins=len(_of_kind(events, "joined")),
         losses=len(_of_kind(events, "lost")),
-        restarts=max(0, len(_of_kind(events, "started", "resumed")) - 1),
+        restarts=_restarts(events),
         world_sizes=tuple(
             size for size, _ in itertools.groupby(whole_number(e, "world_size") for e in done)
         ),
@@ -126,6 +126,13 @@ def beginning(events: Sequence[Event]) -> Event:
 
 def _of_kind(events: Sequence[Event], *kinds: str) -> list[Event]:
     return [event for event in events if event["kind"] in kinds]
+
+
+def _restarts(events: Sequence[Event]) -> int:
+    kinds = [event["kind"] for event in _of_kind(events, "started", "resumed", "paused")]
+    begun = sum(kind != "paused" for kind in kinds)
+    gone_on = sum(pair == ("paused", "resumed") for pair in itertools.pairwise(kinds))
+    return max(0, begun - 1 - gone_on)
 
 
 def _slot(event: Event) -> tuple[object, ...]:

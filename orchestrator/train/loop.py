@@ -139,7 +139,7 @@ class Loop:
     def _expect_next(self, work: Work) -> None:
         """Have fetched what this rank will want when this round is over, if nothing happens."""
         step = work.plan.step + 1
-        if work.part == "train" and step < self.terms.num_steps:
+        if work.part == "train" and step < self.terms.last_step:
             self.batches.expect("train", step, self._hand)
 
     def _add_up(self, work: Work, membership: Membership) -> bool:

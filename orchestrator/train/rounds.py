@@ -16,6 +16,13 @@ class Terms:
     """Pieces of one evaluation; 0 where the job has no held-out data."""
     eval_every_steps: int | None
     """None evaluates once, after the last step."""
+    until: int | None = None
+    """Pause after this step, and its evaluation if it is due; None: go on to the end."""
+
+    @property
+    def last_step(self) -> int:
+        """The step after which nothing more is trained for now."""
+        return self.num_steps if self.until is None else min(self.until, self.num_steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,7 @@ class EvalPiece:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """All steps are trained and evaluated."""
+    """All steps that were asked for are trained and evaluated."""
 
 
 Task = TrainStep | EvalPiece | Done
@@ -44,7 +51,7 @@ def next_task(progress: "Progress", terms: Terms) -> Task:
     """Say what all replicas with this progress do next."""
     if _evaluation_is_due(progress, terms):
         return EvalPiece(progress.eval_step)
-    if progress.step < terms.num_steps:
+    if progress.step < terms.last_step:
         return TrainStep(progress.step)
     return Done()
 

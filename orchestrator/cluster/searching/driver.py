@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -196,13 +196,23 @@ def _tracked(job: Job, ledger: Ledger) -> list[Tracked]:
             name=trial.name,
             run=Store.open(job.storage.path).child(trial.name),
             settings=partial(_settings, job, trial),
-            values=trial.values,
+            values=_told_values(trial),
             status=_RECORDED.get(trial.status),
             reason=trial.reason,
         )
         for trial in list(ledger.trials.values())
         if trial.status != "refused"
     ]
+
+
+def _told_values(trial: Trial) -> Mapping[str, object]:
+    if trial.life is None or not trial.life.parent:
+        return trial.values
+    return {
+        **trial.values,
+        "copy_of": trial.life.parent,
+        "copied_at_step": trial.life.parent_step,
+    }
 
 
 def _settings(job: Job, trial: Trial) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import threading
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from orchestrator.cluster.driver import may_pass
 from orchestrator.cluster.prepared import Prepared
@@ -30,7 +30,7 @@ class StoppedError(Exception):
 class Report:
     """How a trial stands."""
 
-    status: Status
+    status: Status | Literal["paused"]
     reason: str = ""
     weights_sha256: str = ""
     figures: TrialFigures = field(default_factory=TrialFigures)
@@ -50,13 +50,18 @@ class Report:
 
 
 class TrialRun:
-    """A training in a thread of its own, from wherever its run stands to its end.
+    """A training in a thread of its own, from wherever its run stands to its end or pause.
 
     Args:
         prepared: The trial's job and indexes. A Ray session is open.
+        until: Step at which it pauses; None: never.
+        begun_at: Steps that its run was copied with.
     """
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(
+        self, prepared: Prepared, *, until: int | None = None, begun_at: int = 0
+    ) -> None:
+        self._until, self._begun_at = until, begun_at
         self._prepared = prepared
         self._store = Store.open(prepared.job.storage.path).child(prepared.job.name)
         self._planned = prepared.num_steps("train")
@@ -99,7 +104,7 @@ class TrialRun:
     def _figures(self) -> TrialFigures:
         return TrialFigures.of(
             summarise(self._events),
-            planned_steps=self._planned,
+            planned_steps=self._planned - self._begun_at,
             workers_per_cell=self._prepared.job.scale.workers_per_cell,
         )
 
@@ -117,7 +122,10 @@ class TrialRun:
     def _work(self) -> None:
         try:
             result = self._train()
-            end = Report("finished", weights_sha256=result.weights_sha256)
+            status: Literal["finished", "paused"] = (
+                "finished" if self._until is None else "paused"
+            )
+            end = Report(status, weights_sha256=result.weights_sha256)
         except StoppedError:
             end = Report("stopped")
         except OrchestratorError as error:
@@ -125,7 +133,11 @@ class TrialRun:
         except Exception as error:  # noqa: BLE001 - the boundary of an actor
             end = Report("failed", reason=f"{type(error).__name__}: {error}")
         with self._changed:
-            figures = self._whole_figures() if end.status == "finished" else self._figures()
+            figures = (
+                self._whole_figures()
+                if end.status in ("finished", "paused")
+                else self._figures()
+            )
             self._end = Report(end.status, end.reason, end.weights_sha256, figures)
             self._changed.notify_all()
 
@@ -142,7 +154,7 @@ class TrialRun:
                 # Each attempt tells all events from the first on.
                 self._events, self._evals_told = [], 0
             try:
-                return train(self._prepared, self._watch, recorded=False)
+                return train(self._prepared, self._watch, recorded=False, until=self._until)
             except OrchestratorError as error:
                 # A driver that was killed may hold the run for a moment yet.
                 if not (may_pass(error, again=True) or isinstance(error, LeaseError)):

@@ -17,12 +17,16 @@ class TrialSpec:
     job: Job
     folders: dict[Part, Path]
     courses: dict[Part, Course]
+    until: int | None = None
+    """Step at which it pauses; None: never."""
+    begun_at: int = 0
+    """Steps that it was copied with."""
 
     @classmethod
-    def of(cls, prepared: Prepared) -> "TrialSpec":
+    def of(cls, prepared: Prepared, until: int | None = None, begun_at: int = 0) -> "TrialSpec":
         """What the driver has prepared."""
         folders = {part: index.folder for part, index in prepared.indexes.items()}
-        return cls(prepared.job, folders, prepared.courses)
+        return cls(prepared.job, folders, prepared.courses, until, begun_at)
 
     def prepared(self) -> Prepared:
         """The same again, on the head."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias
 
 from orchestrator.cluster.prepared import Prepared
+from orchestrator.cluster.searching.generations import Generations
 from orchestrator.config.job import Job
 from orchestrator.config.search import SearchConfig
 from orchestrator.errors import InputError
@@ -30,7 +31,19 @@ LOOK_S = 0.5
 KEEP_S = 30.0
 """Between two notes of how running trials stand."""
 
-Next: TypeAlias = Prepared | Literal["wait", "over"]
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """What is to be trained now: a trial, whole or to where it is compared with others."""
+
+    prepared: Prepared
+    until: int | None
+    """Step at which it pauses; None: it goes on to its end."""
+    begun_at: int
+    """Steps that it was copied with."""
+
+
+Next: TypeAlias = Leg | Literal["wait", "over"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +100,33 @@ class Stage:
         known_first(suggester, _known(trials, self.config))
         for trial in self._unfinished:
             suggester.began(trial.values)
+        self._generations = (
+            Generations(job, ledger, self.measured, is_open)
+            if self.config.scheduler == "pbt"
+            else None
+        )
 
     def next(self) -> Next:
         """What is to be trained next, if there is room for it now."""
         if len(self.running) >= self._room():
             return "wait"
         while (trial := self._candidate()) is not None:
+            if trial == "wait":
+                return "wait"
             prepared = self._checked(trial)
             if prepared is not None:
                 self.running.add(trial.name)
+                self._notes.pop(trial.name, None)
                 self.ledger.put(replace(trial, status="running", reason=""))
-                return prepared
+                return _leg(trial, prepared)
         return "over"
 
-    def _candidate(self) -> Trial | None:
+    def _candidate(self) -> Trial | Literal["wait"] | None:
         """A trial of an earlier driver that goes on, or a new one; None where all is tried."""
         spent = self.spent()
+        if self._generations is not None:
+            is_over = exhausted(self.config.budget, spent) is not None
+            return None if is_over else self._generations.next(self.running)
         if self._unfinished and exhausted(self.config.budget, spent) is None:
             return self._unfinished.pop(0)
         if not may_begin(self.config.budget, spent):
@@ -122,7 +146,7 @@ class Stage:
             try:
                 return self._check(job_with(self.job, trial.values, name=trial.name))
             except InputError as error:
-                self.refuse(trial.values, error)
+                self.ledger.put(replace(trial, status="refused", reason=error.problem))
         self._suggester.tell(trial.values, None, whole=False)
         return None
 
@@ -140,6 +164,17 @@ class Stage:
             self.ledger.put(trial)
         else:
             self.ledger.look(trial)
+
+    def paused(self, name: str, figures: TrialFigures) -> None:
+        """A trial has come to where it is compared with others."""
+        trial = self.ledger.trials[name]
+        assert trial.life is not None, f"{name} paused, and nobody had asked it to"
+        step = trial.life.until
+        self.running.discard(name)
+        self._notes[name] = f"for the others at step {step}"
+        self.ledger.put(
+            replace(trial, figures=figures, life=replace(trial.life, paused_at=step))
+        )
 
     def ended(self, trial: Trial) -> None:
         """A trial has ended, in whichever way."""
@@ -179,6 +214,13 @@ class Stage:
         """How it stands."""
         trials = tuple(self.ledger.trials.values())
         return View(trials, self.spent(), self._room(), dict(self._notes))
+
+
+def _leg(trial: Trial, prepared: Prepared) -> Leg:
+    if trial.life is None:
+        return Leg(prepared, until=None, begun_at=0)
+    is_last = trial.life.until >= prepared.num_steps("train")
+    return Leg(prepared, None if is_last else trial.life.until, trial.life.parent_step)
 
 
 def is_open(trial: Trial) -> bool:

@@ -30,7 +30,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         desk = find_actor(config["desk"])
         [spec] = ray.get(desk.get.remote(config["trial"]), timeout=SPEC_S)
         told: TrialSpec = ray.get(spec, timeout=SPEC_S)
-        self._run = TrialRun(told.prepared())
+        self._run = TrialRun(told.prepared(), until=told.until, begun_at=told.begun_at)
 
     def step(self) -> dict[str, Any]:
         return result_of(self._run.next_report())

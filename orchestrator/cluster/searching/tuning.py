@@ -19,9 +19,8 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from orchestrator.cluster.internals import HEAD_RESOURCE
-from orchestrator.cluster.prepared import Prepared
 from orchestrator.cluster.searching.spec import TrialSpec
-from orchestrator.cluster.searching.stage import CUT_SHORT, Stage
+from orchestrator.cluster.searching.stage import CUT_SHORT, Leg, Stage
 from orchestrator.cluster.searching.trial import WHOLE, TrialActor
 from orchestrator.config.search import Objective
 from orchestrator.errors import FaultError
@@ -106,7 +105,8 @@ def run_trials(stage: Stage, desk: Any, desk_name: str) -> None:  # noqa: ANN401
 
 def _scheduler(stage: Stage) -> TrialScheduler:
     config = stage.config
-    if config.scheduler == "none":
+    if config.scheduler != "asha":
+        # A population is bred by the stage, for Tune's own would breed by who was first.
         return FIFOScheduler()
     first = config.objectives[0]
     scheduler = ASHAScheduler(
@@ -140,8 +140,9 @@ def _tell_again(
 def _note_cut_short(stage: Stage) -> None:
     """Tune says nothing of trials that it ends all at once."""
     reason = stage.cut_short() or f"{CUT_SHORT} of the search is spent"
-    for name in sorted(stage.running):
-        stage.ended(replace(stage.ledger.trials[name], status="stopped", reason=reason))
+    for trial in list(stage.ledger.trials.values()):
+        if trial.status == "running":
+            stage.ended(replace(trial, status="stopped", reason=reason))
 
 
 class _Points(Searcher):  # type: ignore[misc]
@@ -154,9 +155,9 @@ class _Points(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         tuned = _TUNED[self._word]
         found = tuned.stage.next()
-        if isinstance(found, Prepared):
-            name = found.job.name
-            spec = ray.put(TrialSpec.of(found))
+        if isinstance(found, Leg):
+            name = found.prepared.job.name
+            spec = ray.put(TrialSpec.of(found.prepared, found.until, found.begun_at))
             ray.get(tuned.desk.put.remote(name, [spec]), timeout=DESK_S)
             tuned.names[trial_id] = name
             return {"trial": name, "desk": self._word}
@@ -197,6 +198,9 @@ class _Told(tune.Callback):  # type: ignore[misc]
         report = told["trial"].last_result["report"]
         figures = TrialFigures(**report["figures"])
         status, reason = report["status"], report["reason"]
+        if status == "paused":
+            tuned.stage.paused(name, figures)
+            return
         if status == "running":
             # It would have gone on: the scheduler has ended it.
             status = "stopped"

@@ -250,7 +250,10 @@ def test_what_is_finished_cannot_fail_nor_what_failed_be_finished(
     assert later.outcome() == Outcome("failed", failure=FIRST)
 
 
-@pytest.mark.parametrize("end", [lambda j: j.finish("abc"), lambda j: j.fail(FIRST)])
+@pytest.mark.parametrize(
+    "end",
+    [lambda j: j.finish("abc"), lambda j: j.pause("abc", 4), lambda j: j.fail(FIRST)],
+)
 def test_the_outcome_outlives_the_journal_but_not_its_driver(
     journal: Journal, open_journal: Open, end: Callable[[Journal], None]
 ) -> None:

@@ -46,7 +46,7 @@ def stage_of(tmp_path: Path) -> MakeStage:
 def begin(stage: Stage) -> Trial:
     found = stage.next()
     assert not isinstance(found, str)
-    return stage.ledger.trials[found.job.name]
+    return stage.ledger.trials[found.prepared.job.name]
 
 
 def end(stage: Stage, trial: Trial, loss: float = 1.0, **given: Any) -> None:

@@ -6,9 +6,10 @@ from html.parser import HTMLParser
 import pytest
 
 from orchestrator.search.budget import Spent
+from orchestrator.search.lineage import lineage
 from orchestrator.search.objectives import front_of
 from orchestrator.search.page import MICRO_BATCHES, Findings, effects_of, page
-from orchestrator.search.trials import Trial
+from orchestrator.search.trials import Life, Trial
 from tests.unit.search.made import a_search, a_trial, figures_of, whole_grid
 
 VOID = {"meta", "i"}
@@ -99,3 +100,24 @@ def test_accumulation_has_an_effect_of_its_own_in_the_place_of_what_it_follows_f
     findings = Findings("demo", a_search(), tuple(trials), ())
     fields = [effect.field for effect in effects_of(findings, "loss")]
     assert fields == ["images.max_images", "train.global_batch", MICRO_BATCHES]
+
+
+def test_a_bred_trial_says_what_it_was_trained_as() -> None:
+    given_up = a_trial(1, {"train.learning_rate": 0.01}, status="stopped", reason="given up")
+    first = a_trial(2, {"train.learning_rate": 0.002}, 0.4)
+    copy = a_trial(
+        3,
+        {"train.learning_rate": 0.0024},
+        0.3,
+        life=Life(member=1, until=20, parent=first.name, parent_step=10),
+    )
+    trials = [given_up, first, copy]
+    text, _ = drawn(
+        trials,
+        space={"train.learning_rate": {"log": [1e-5, 1e-1]}},
+        searcher="random",
+        scheduler="pbt",
+    )
+    assert "It was trained to step 10 as trial 2 (learning_rate 0.002), then as itself" in text
+    assert "no outcome is that of one value" in text
+    assert [each.trial for each in lineage(first, trials)] == [first]

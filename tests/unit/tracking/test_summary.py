@@ -100,6 +100,17 @@ def test_attempts_that_never_reached_a_checkpoint_are_restarts_too() -> None:
     assert summarise([make_event("started", wall_s=s) for s in (1, 2, 3)]).restarts == 2
 
 
+def test_what_goes_on_after_a_pause_was_not_restarted() -> None:
+    kinds = ["started", "paused", "resumed", "resumed", "paused", "resumed", "paused"]
+    fields = {"paused": {"step": 2, "weights_sha256": "ab"}, "resumed": {"step": 2}}
+    events = [
+        make_event(kind, wall_s=second, **fields.get(kind, {}))
+        for second, kind in enumerate(kinds)
+    ]
+    assert summarise(events).restarts == 1
+    assert summarise(events[:3]).restarts == 0
+
+
 def test_world_sizes_are_told_in_order_and_folded() -> None:
     sizes = (1, 1, 3, 3, 2, 3)
     events = [step_done(n, n, world_size=size) for n, size in enumerate(sizes)]

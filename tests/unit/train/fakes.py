@@ -274,6 +274,8 @@ class Training:
     poison: tuple[Address, str] | None = None
     cramped: tuple[int, ...] = ()
     """Cells with memory for one sample at once."""
+    state: bytes | None = None
+    """What all begin with, if it is not nothing."""
 
     def run(self, world_size: int) -> list[Cell]:
         """Train with cells 0 to ``world_size - 1`` and the script's newcomers."""
@@ -281,6 +283,8 @@ class Training:
         cells = []
         for number in [*range(world_size), *dict(self.script.joins)]:
             replica = Replica(new_tensors(), weight_decay=self.config.weight_decay)
+            if self.state is not None:
+                replica.load_bytes(self.state)
             cell = Cell(number, replica, SmallLearner(replica.tensors, self.poison))
             cell.notes.regroups = self.script.regroups
             cell.notes.asks = {at: w for who, at, w in self.script.asks if who == number}

@@ -24,6 +24,7 @@ from tests.unit.train.small import (
     EPOCHS,
     EVAL_PLAN,
     NUM_SAMPLES,
+    TERMS,
     TRAIN_PLAN,
     PlannedBatches,
     SmallLearner,
@@ -62,6 +63,15 @@ def test_any_number_of_workers_trains_the_same_weights(world_size: int) -> None:
     assert weights_of(cells) == undisturbed_weights()
     assert {cell.replica.progress.round for cell in cells} == {NUM_ROUNDS}
     assert len({cell.replica.to_bytes() for cell in cells}) == 1
+
+
+@pytest.mark.parametrize("until", [2, 3, 5])
+def test_a_pause_and_another_number_of_workers_after_it_change_nothing(until: int) -> None:
+    paused = Training(terms=replace(TERMS, until=until)).run(3)
+    assert {cell.replica.progress.step for cell in paused} == {until}
+    assert {cell.end for cell in paused} == {"done"}
+    later = Training(state=paused[0].replica.to_bytes()).run(2)
+    assert weights_of(later) == undisturbed_weights()
 
 
 def test_it_learns_what_plain_training_learns() -> None:

@@ -46,6 +46,9 @@ EVALUATION: list[Task] = [EvalPiece(0), EvalPiece(1)]
         (Terms(4, 2, 2), steps(0, 1) + EVALUATION + steps(2, 3) + EVALUATION),
         (Terms(2, 2, 9), steps(0, 1) + EVALUATION),
         (Terms(0, 0, None), []),
+        (Terms(4, 2, 2, until=2), steps(0, 1) + EVALUATION),
+        (Terms(4, 2, None, until=2), steps(0, 1)),
+        (Terms(2, 2, None, until=9), steps(0, 1) + EVALUATION),
     ],
 )
 def test_steps_are_trained_in_order_and_evaluated_when_due(
