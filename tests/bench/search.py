@@ -7,7 +7,8 @@
 (what lies where its run is to begin is no run), and the driver is killed in the middle. Then
 the winner's job is trained alone. ``small``: the same on the data of the tests. ``asha``: a
 grid, and the same with ASHA. ``overhead``: a search of three, and the same three by
-``orchestrator train`` one after the other.
+``orchestrator train`` one after the other. ``bred``: a population of four, one training at a
+time, and the same two at a time with a worker and the driver killed.
 """
 
 import argparse
@@ -37,8 +38,8 @@ from tests.bench.faults import ROOT
 from tests.made_job import made_job
 
 PATIENCE_S = 1800.0
-KINDS = ("twelve", "small", "asha", "overhead")
-USUAL = ("twelve", "asha", "overhead")
+KINDS = ("twelve", "small", "asha", "overhead", "bred")
+USUAL = ("twelve", "asha", "overhead", "bred")
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 
 
@@ -235,6 +236,53 @@ def overhead(folder: Path) -> dict[str, Any]:
         "overhead": f"{searched_s / hand_s - 1:+.0%}",
         "same weights": hashes == [told["weights_sha256"] for told, _ in by_hand],
     }
+
+
+def bred(folder: Path) -> dict[str, Any]:
+    """A population, undisturbed and disturbed."""
+    recipe = {"epochs": 6, "global_batch": 8, "eval_every_steps": 10}
+    base = made_job(folder, "bred", train=recipe, scale={"gpu": False})
+    found, seconds = {}, {}
+    for name, at_once in (("calm", 1), ("stormy", 2)):
+        search = {
+            "space": {"train.learning_rate": {"log": [1e-5, 1e-1]}},
+            "searcher": "random",
+            "scheduler": "pbt",
+            "concurrent": at_once,
+        }
+        plain = base.model_dump(mode="json") | {"name": name, "search": search}
+        path = write(Job.model_validate_json(json.dumps(plain)), folder)
+        out, begun_s = folder / f"{name}.out", time.monotonic()
+        with started("search", path, out) as process:
+            if name == "stormy":
+                disturb(process, Path(base.storage.path), name)
+            told = finished(process, out)
+        found[name], seconds[name] = told["trials"], round(time.monotonic() - begun_s)
+    hashes = {
+        name: sorted(t["weights_sha256"] for t in trials if t["status"] == "finished")
+        for name, trials in found.items()
+    }
+    losses = [t["figures"]["loss"] for t in found["calm"] if t["status"] == "finished"]
+    return {
+        "seconds": seconds,
+        "trials": {name: [t["status"] for t in trials] for name, trials in found.items()},
+        "copies": sum(bool(t["life"]["parent"]) for t in found["calm"]),
+        "held-out loss": sorted(round(loss, 4) for loss in losses),
+        "restarts": sum((t["figures"] or {}).get("restarts", 0) for t in found["stormy"]),
+        "the same weights": hashes["calm"] == hashes["stormy"],
+    }
+
+
+def disturb(process: "subprocess.Popen[bytes]", runs: Path, name: str) -> None:
+    """Kill a worker, and the driver when a copy trains."""
+    until(lambda: any(has_steps(run, 2) for run in runs.glob(f"{name}-member*")), "a step")
+    kill_worker(process)
+    until(
+        lambda: any(has_steps(run, 2) for run in runs.glob(f"{name}-member*from*")),
+        "a copy's steps",
+    )
+    [lease] = (runs / f"searches/{name}/lease").glob("*.json")
+    os.kill(json.loads(lease.read_text())["owner"]["pid"], signal.SIGKILL)
 
 
 def main() -> None:

@@ -17,9 +17,11 @@ from orchestrator.cluster.training import train
 from orchestrator.config.job import Job
 from orchestrator.config.load import load_job
 from orchestrator.config.search import SearchConfig
+from orchestrator.search.space import job_with
 from orchestrator.search.trials import Trial
 from orchestrator.storage import Store
 from orchestrator.tracking import mlflow_run
+from orchestrator.train.copying import copy_run
 from tests.integration.test_commands import ORCHESTRATOR, write_job
 from tests.integration.test_supervise import GONE_S, fleet, truncated, until
 
@@ -140,6 +142,41 @@ def test_what_falls_behind_is_ended_with_all_that_it_had(
     run = Store.open(job.storage.path).child(bad.name)
     client = MlflowClient(tracking_uri=job.tracking.uri)
     assert client.get_run(run.read("mlflow_run_id").decode()).info.status == "KILLED"
+
+
+def test_a_bred_trial_has_the_weights_of_its_parent_trained_on_by_hand(
+    make_job: Callable[..., Job], session: None
+) -> None:
+    del session
+    recipe = {"epochs": 2, "global_batch": 8, "eval_every_steps": 5}
+    plain = make_job("bred", train=recipe, tracking={"experiment": "bred"})
+    job = searching(
+        plain,
+        space={"train.learning_rate": {"log": [1e-5, 1e-2]}},
+        searcher="random",
+        scheduler="pbt",
+        pbt={"members": 2},
+    )
+    trials = searched(job).conclusion.trials
+    assert [trial.status for trial in trials].count("finished") == 2
+    [given_up] = [trial for trial in trials if trial.status == "stopped"]
+    [copy] = [trial for trial in trials if trial.life and trial.life.parent]
+    assert copy.life is not None
+    assert copy.life.parent_step == 5
+    assert given_up.life is not None
+    assert given_up.life.member == copy.life.member
+    [parent] = [trial for trial in trials if trial.name == copy.life.parent]
+
+    runs = Store.open(job.storage.path)
+    first, second = (
+        job_with(plain, trial.values, name=f"hand-{trial.number}") for trial in (parent, copy)
+    )
+    train(prepare(first), lambda _: None, until=5)
+    settings = second.model_dump(mode="json")
+    copy_run(runs.child(first.name), runs.child(second.name), 5, settings)
+    by_hand = train(prepare(second), lambda _: None)
+    assert by_hand.weights_sha256 == copy.weights_sha256
+    assert copy.weights_sha256 != parent.weights_sha256
 
 
 @pytest.fixture
