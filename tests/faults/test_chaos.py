@@ -13,16 +13,13 @@ import pytest
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 NAMES = (
-    "lighthouse killed",
     "node frozen",
     "journal killed",
-    "driver killed",
     "hand-out killed",
     "two nodes at once",
     "controller of a cell killed",
-    "store full for 4 s",
 )
-EPOCHS = 130
+EPOCHS = 80
 
 
 def test_a_training_survives_whatever_happens_to_it(
