@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: demo test check schema lock clusters clean simulate chaos prove-launch
+.PHONY: demo test check schema lock clusters clean simulate chaos prove
 .PHONY: bench-images bench-index bench-handout bench-plan bench-exact bench-checkpoints bench-faults bench-overhead bench-fusion bench-memory bench-search
 
 demo: .venv/.stamp
@@ -99,10 +99,11 @@ clean:
 chaos: .venv/.stamp
 	@$(BIN)/python -m tests.faults.chaos
 
-# Runs submitted to clusters over several hosts and under both of Ray's autoscalers: some ten
-# minutes, on a machine that allows namespaces.
-prove-launch: .venv/.stamp
-	@$(BIN)/pytest -v -m 'long or not long' tests/launch
+# What takes more time than the suite has: runs submitted to clusters over several hosts and under
+# both of Ray's autoscalers, a search on a cluster that grows and shrinks. Some twenty minutes, on
+# a machine that allows namespaces.
+prove: .venv/.stamp
+	@$(BIN)/pytest -v -m long
 
 # Each fault, ours beside stock Ray Train: some 25 minutes, on a machine with nothing else to do.
 bench-faults: .venv/.stamp
