@@ -1,12 +1,20 @@
-"""Read how a model cuts pictures from its own processor, and hold our arithmetic against it."""
+"""Read how a model cuts pictures from its own processor, and hold our arithmetic against it.
+
+What reads a model is imported where one is read: it takes seconds, and a driver whose index is
+there already, and each one that takes the place of another, looks at no model at all.
+"""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
-from transformers import AutoConfig, AutoImageProcessor, BaseImageProcessor, PreTrainedConfig
 
 from orchestrator.config.images import ImageBudget
 from orchestrator.errors import ModelError
 from orchestrator.models.family import ModelInfo, find_family
 from orchestrator.models.qwen import QwenImages
+
+if TYPE_CHECKING:
+    from transformers import BaseImageProcessor
 
 _BICUBIC = 3
 _TRIED_SIZES = ((37, 91), (240, 333), (300, 25))
@@ -23,6 +31,8 @@ def read_model_info(path: str, budget: ImageBudget, revision: str | None = None)
     Raises:
         ModelError: The folder cannot be read, or is of no family we know.
     """
+    from transformers import AutoConfig  # noqa: PLC0415 - as said above
+
     find_family(read_model_type(path, revision), where=path)
     config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
     return ModelInfo(
@@ -38,6 +48,8 @@ def read_model_type(path: str, revision: str | None = None) -> str:
     Raises:
         ModelError: There is no such file, or it names none.
     """
+    from transformers import PreTrainedConfig  # noqa: PLC0415 - as said above
+
     try:
         fields, _ = PreTrainedConfig.get_config_dict(path, revision=revision)
         model_type: str = fields["model_type"]
@@ -69,7 +81,11 @@ def image_coder(path: str, budget: ImageBudget, revision: str | None = None) -> 
     return coder
 
 
-def _load_processor(path: str, budget: ImageBudget, revision: str | None) -> BaseImageProcessor:
+def _load_processor(
+    path: str, budget: ImageBudget, revision: str | None
+) -> "BaseImageProcessor":
+    from transformers import AutoImageProcessor  # noqa: PLC0415 - as said above
+
     # PIL everywhere: where torchvision is installed the default would give other pixels. The
     # limits go to the constructor, as a call's own ``size`` is not honoured throughout.
     try:
@@ -85,7 +101,7 @@ def _load_processor(path: str, budget: ImageBudget, revision: str | None) -> Bas
         raise unreadable("image processor", path, error) from error
 
 
-def _refuse_unknown_steps(processor: BaseImageProcessor, path: str) -> None:
+def _refuse_unknown_steps(processor: "BaseImageProcessor", path: str) -> None:
     steps = ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb")
     unlike = [step for step in steps if not getattr(processor, step)]
     unlike += ["resample"] if int(processor.resample) != _BICUBIC else []
@@ -98,7 +114,7 @@ def _refuse_unknown_steps(processor: BaseImageProcessor, path: str) -> None:
 
 
 def _compare(
-    processor: BaseImageProcessor,
+    processor: "BaseImageProcessor",
     coder: QwenImages,
     height: int,
     width: int,

@@ -7,7 +7,7 @@
 (what lies where its run is to begin is no run), and the driver is killed in the middle. Then
 the winner's job is trained alone. ``small``: the same on the data of the tests. ``asha``: a
 grid, and the same with ASHA. ``overhead``: a search of three, and the same three by
-``orchestrator train`` one after the other. ``bred``: a population of four, one training at a
+``orchestrator train`` one after the other. ``bred``: a population of three, one training at a
 time, and the same two at a time with a worker and the driver killed.
 """
 
@@ -240,7 +240,7 @@ def overhead(folder: Path) -> dict[str, Any]:
 
 def bred(folder: Path) -> dict[str, Any]:
     """A population, undisturbed and disturbed."""
-    recipe = {"epochs": 6, "global_batch": 8, "eval_every_steps": 10}
+    recipe = {"epochs": 4, "global_batch": 8, "eval_every_steps": 10}
     base = made_job(folder, "bred", train=recipe, scale={"gpu": False})
     found, seconds = {}, {}
     for name, at_once in (("calm", 1), ("stormy", 2)):
@@ -248,6 +248,7 @@ def bred(folder: Path) -> dict[str, Any]:
             "space": {"train.learning_rate": {"log": [1e-5, 1e-1]}},
             "searcher": "random",
             "scheduler": "pbt",
+            "pbt": {"members": 3},
             "concurrent": at_once,
         }
         plain = base.model_dump(mode="json") | {"name": name, "search": search}

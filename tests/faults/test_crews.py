@@ -24,6 +24,7 @@ def crews(least: int) -> dict[str, Any]:
     return {"workers": [least, 4], "workers_per_cell": 2, "gpu": False}
 
 
+@pytest.mark.long
 def test_two_cells_of_two_learn_what_one_worker_does(
     make_job: Callable[..., Any], run_on: Run, undisturbed_sha256: str
 ) -> None:

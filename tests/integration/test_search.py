@@ -112,6 +112,7 @@ def test_each_trial_is_accounted_for_and_the_winner_alone_gives_its_weights(
     check_record(job, result, best, found["failed"][0])
 
 
+@pytest.mark.long
 def test_what_falls_behind_is_ended_with_all_that_it_had(
     make_job: Callable[..., Job], session: None
 ) -> None:
@@ -144,6 +145,7 @@ def test_what_falls_behind_is_ended_with_all_that_it_had(
     assert client.get_run(run.read("mlflow_run_id").decode()).info.status == "KILLED"
 
 
+@pytest.mark.long
 def test_a_bred_trial_has_the_weights_of_its_parent_trained_on_by_hand(
     make_job: Callable[..., Job], session: None
 ) -> None:

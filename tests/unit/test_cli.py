@@ -57,6 +57,18 @@ def test_help_lists_the_commands_and_loads_nothing_heavy(tmp_path: Path) -> None
     assert answer.stderr == "imported:\n"
 
 
+def test_a_driver_is_there_before_any_library_of_models() -> None:
+    # They take most of the seconds between a driver's death and its successor's first look.
+    program = (
+        "import sys, orchestrator.cluster.prepare, orchestrator.cluster.searching.run; "
+        "print(sorted({'torch', 'transformers', 'peft', 'mlflow', 'scipy'} & set(sys.modules)))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert found.stdout == "[]\n"
+
+
 @pytest.mark.parametrize("command", ["index", "plan", "train", "search", "evaluate", "submit"])
 def test_a_typing_error_in_a_job_is_said_in_one_line_at_once(
     tmp_path: Path, command: str

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from transformers import AutoConfig
-
 from orchestrator.models.family import find_family
 from orchestrator.models.processor import read_model_type, unreadable
 
@@ -187,6 +185,9 @@ def read_shape(path: str, revision: str | None = None) -> ModelShape:
     Raises:
         ModelError: It cannot be read, or is of no family we know.
     """
+    # Here: seconds, where most drivers look at no model.
+    from transformers import AutoConfig  # noqa: PLC0415
+
     find_family(read_model_type(path, revision), where=path)
     try:
         config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
