@@ -19,7 +19,7 @@ NAMES = (
     "two nodes at once",
     "controller of a cell killed",
 )
-EPOCHS = 80
+EPOCHS = 64
 
 
 def test_a_training_survives_whatever_happens_to_it(
