@@ -35,7 +35,7 @@ def test_two_cells_of_two_learn_what_one_worker_does(
     assert result.weights_sha256 == undisturbed_sha256
 
 
-@pytest.mark.parametrize("who", ["leader", "follower"])
+@pytest.mark.parametrize("who", ["leader", pytest.param("follower", marks=pytest.mark.long)])
 def test_a_cell_that_loses_a_worker_is_lost_as_one_and_changes_nothing(
     make_job: Callable[..., Any],
     run_on: Run,

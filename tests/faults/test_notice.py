@@ -17,7 +17,10 @@ Run = Callable[..., TrainResult]
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("lead_s", [5, 30, 120])
+@pytest.mark.parametrize(
+    "lead_s",
+    [5, pytest.param(30, marks=pytest.mark.long), pytest.param(120, marks=pytest.mark.long)],
+)
 def test_a_worker_on_a_node_that_is_drained_leaves_at_the_end_of_its_step(
     lead_s: float,
     make_job: Callable[..., Any],
