@@ -100,7 +100,7 @@ chaos: .venv/.stamp
 	@$(BIN)/python -m tests.faults.chaos
 
 # What takes more time than the suite has: runs submitted to clusters over several hosts and under
-# both of Ray's autoscalers, a search on a cluster that grows and shrinks. Some twenty minutes, on
+# both of Ray's autoscalers, a search on a cluster that grows and shrinks. Eight minutes for the hosts alone, on
 # a machine that allows namespaces.
 prove: .venv/.stamp
 	@$(BIN)/pytest -v -m long

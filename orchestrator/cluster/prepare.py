@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from orchestrator.cluster.coder import coder_of
 from orchestrator.cluster.handout import Course
 from orchestrator.cluster.indexing import build_index
 from orchestrator.cluster.prepared import Prepared
@@ -57,8 +56,7 @@ def course(
     progress: Callable[[int], None] | None = None,
 ) -> Course:
     """What is rendered of one index, in which order, and from which copies of its images."""
-    spec = IndexSpec.of(job, part, longest_allowed(job))
-    renderer = spec.renderer(coder_of(spec, index.folder))
+    renderer = IndexSpec.of(job, part, longest_allowed(job)).renderer()
     copies = resize_media(job, index, renderer, progress) if job.images.pre_resized else None
     return Course(
         index_dir=index.folder,

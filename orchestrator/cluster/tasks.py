@@ -16,7 +16,6 @@ from orchestrator.config.fusion import FusionConfig
 from orchestrator.config.images import ImageBudget
 from orchestrator.config.job import Job
 from orchestrator.config.videos import VideoBudget
-from orchestrator.data.coder import ImageCoder
 from orchestrator.data.measure import MeasureSettings, measure_records
 from orchestrator.data.media.kinds import media_kinds
 from orchestrator.data.packed import pack
@@ -113,9 +112,10 @@ class IndexSpec:
             blobs=Store.open(self.blobs),
         )
 
-    def renderer(self, coder: ImageCoder) -> Renderer:
-        """What renders the samples of the index, with the arithmetic it was measured with."""
-        return Renderer(coder=coder, kinds=media_kinds(self.budget, self.videos))
+    def renderer(self) -> Renderer:
+        """What renders the samples of the index."""
+        found = self.settings()
+        return Renderer(coder=found.coder, kinds=found.kinds)
 
 
 def measure(numbers: pa.Table, *, chunks: Sequence[Numbered], spec: IndexSpec) -> pa.Table:

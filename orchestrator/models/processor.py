@@ -1,7 +1,7 @@
 """Read how a model cuts pictures from its own processor, and hold our arithmetic against it.
 
-What reads a model is imported where one is read: it takes seconds, and a driver whose index is
-there already, and each one that takes the place of another, looks at no model at all.
+What reads a model is imported where one is read: it takes seconds, and not all that is imported
+beside it looks at a model.
 """
 
 from typing import TYPE_CHECKING

@@ -58,7 +58,7 @@ def test_help_lists_the_commands_and_loads_nothing_heavy(tmp_path: Path) -> None
 
 
 def test_a_driver_is_there_before_any_library_of_models() -> None:
-    # They take most of the seconds between a driver's death and its successor's first look.
+    # They are loaded where a model is read: what fails before that is said at once.
     program = (
         "import sys, orchestrator.cluster.prepare, orchestrator.cluster.searching.run; "
         "print(sorted({'torch', 'transformers', 'peft', 'mlflow', 'scipy'} & set(sys.modules)))"

@@ -185,7 +185,7 @@ def read_shape(path: str, revision: str | None = None) -> ModelShape:
     Raises:
         ModelError: It cannot be read, or is of no family we know.
     """
-    # Here: seconds, where most drivers look at no model.
+    # Here: it takes seconds, and most jobs ask for no forecast.
     from transformers import AutoConfig  # noqa: PLC0415
 
     find_family(read_model_type(path, revision), where=path)
