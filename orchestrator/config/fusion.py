@@ -31,7 +31,8 @@ class FusionConfig(Section):
     """Latents attend to the question, never to an answer."""
 
     weights: bool = True
-    """Learn how much each image counts: it gets more of the budget, and more is added to it."""
+    """Learn what counts: tokens pooled from an image are made of more of it, and an image that
+    counts more gets more of the budget, and more is added to it."""
 
     narrow: PositiveInt = 128
     """Width inside, in channels: more can learn more, and costs memory and time."""

@@ -12,7 +12,6 @@ from orchestrator.fusion.latents import Lifting, Narrowing, Resampler
 from orchestrator.fusion.mixing import Layer
 from orchestrator.fusion.pooling import GridSize
 from orchestrator.fusion.shape import FusionShape
-from orchestrator.fusion.wanting import as_wanted
 from orchestrator.fusion.waves import order_waves
 from orchestrator.fusion.weighing import Weighing
 
@@ -66,8 +65,7 @@ class Across(nn.Module):
             seen_LMmd: What each layer has seen, as returned for the last block.
 
         Returns:
-            The latents [N, m, d], the weights [N] of the images, text and what each layer has
-            seen for the next block.
+            The latents [N, m, d], and text and what each layer has seen for the next block.
         """
         told_Td = self._tell(text_TD, told_Td)
         count = latents_Nmd.shape[-3]
@@ -77,17 +75,20 @@ class Across(nn.Module):
         for layer, earlier_Mmd in zip(self.layers, seen_LMmd, strict=True):
             latents_Nmd, now_Mmd = layer(latents_Nmd, earlier_Mmd, told_Td)
             seen.append(now_Mmd)
-        return latents_Nmd, self._weigh(latents_Nmd, told_Td), told_Td, *seen
+        return latents_Nmd, told_Td, *seen
+
+    def score(self, features_nD: Tensor, latents_md: Tensor, grid: GridSize) -> Tensor:
+        """How much each token [n] of an image counts, by its latents after ``mix``.
+
+        0 for all of them without weights.
+        """
+        if self.weighing is None:
+            return latents_md.new_zeros(features_nD.shape[:-1])
+        score_n: Tensor = self.weighing(self.images(features_nD), latents_md, grid)
+        return score_n
 
     def add(
-        self,
-        base_bD: Tensor,
-        latents_md: Tensor,
-        amount: Tensor,
-        features_nD: Tensor,
-        *,
-        grid: GridSize,
-        own_grid: GridSize,
+        self, base_bD: Tensor, latents_md: Tensor, amount: Tensor, grid: GridSize
     ) -> Tensor:
         """An image's tokens with what they take from its latents, in the format they had.
 
@@ -96,15 +97,11 @@ class Across(nn.Module):
             latents_md: Of the image, after ``mix``.
             amount: The image's weight, 1 being an equal share. A scalar, or one for each image
                 of a batch.
-            features_nD: What the tokens were pooled from.
             grid: The tokens'.
-            own_grid: That of the features: where it is another one, they were pooled.
         """
         delta_bD = self.lifting(self.images(base_bD), latents_md, grid)
         change_bD = (GATE_RATE * self.gate_D).tanh() * amount[..., None, None] * delta_bD
         wide_bD = base_bD.to(torch.promote_types(base_bD.dtype, change_bD.dtype))
-        if grid != own_grid:
-            wide_bD = as_wanted(wide_bD, amount, features_nD, grid=grid, own_grid=own_grid)
         # 0 - change is +0 for both zeros, and x - (+0) is x to the bit; x + 0 is not for -0.
         fused_bD: Tensor = wide_bD - (0.0 - change_bD)
         return fused_bD.to(base_bD.dtype)
@@ -116,15 +113,3 @@ class Across(nn.Module):
         waves_Td = order_waves(told_Td.shape[-2], narrow_Td.shape[-2], narrow_Td)
         normed_Td: Tensor = self.text_norm(narrow_Td + waves_Td)
         return torch.cat([told_Td, normed_Td], dim=-2)
-
-    def _weigh(self, latents_Nmd: Tensor, told_Td: Tensor) -> Tensor:
-        if self.weighing is None:
-            *batch, count, _, _ = latents_Nmd.shape
-            return equal_weights(count, latents_Nmd).expand(*batch, -1)
-        weights_N: Tensor = self.weighing(latents_Nmd, told_Td)
-        return weights_N
-
-
-def equal_weights(count: int, like: Tensor) -> Tensor:
-    """Weights [N] of images that all count alike, on the device of ``like``."""
-    return torch.full((count,), 1 / count, dtype=torch.float32, device=like.device)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from orchestrator.plan.seeds import hash_to_seed
 
-_ZERO = ("gate_D", "weighing.out.weight")
+_ZERO = ("gate_D", "weighing.token.weight")
 """A fusion starts as the identity, with all images counting alike."""
 
 

@@ -18,14 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from orchestrator.fusion.across import Across, equal_weights
+from orchestrator.fusion.across import Across
 from orchestrator.fusion.budget import share_budget
 from orchestrator.fusion.initial import draw
-from orchestrator.fusion.pooling import GridSize, pool
+from orchestrator.fusion.pooling import GridSize, merge
 from orchestrator.fusion.shape import FusionShape
+from orchestrator.fusion.weighing import weigh
 from orchestrator.plan.order import Integers
 
-__all__ = ["Fused", "Fusion", "Sample", "pool"]
+__all__ = ["Fused", "Fusion", "Sample", "merge"]
 
 R = TypeVar("R")
 
@@ -57,11 +58,13 @@ class Fused:
         features: Tokens [b, D] of each image, in the format they came in.
         grids_N2: Their grids.
         weights_N: How much each image counts; they add up to 1 in each block.
+        scores: How much each of an image's own tokens [n] counts.
     """
 
     features: tuple[Tensor, ...]
     grids_N2: Integers
     weights_N: Tensor
+    scores: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -112,25 +115,35 @@ class Fusion(nn.Module):
 
     def _fuse_block(self, block: _Block, seen: list[Tensor]) -> tuple[Fused, list[Tensor]]:
         if self.across is None:
-            weights_N = equal_weights(len(block.features), block.text_TD)
-            return self._pool(block, weights_N), seen
-        mixed_Nmd, weights_N, *seen = _mix(self.across, block, seen)
-        base = self._pool(block, weights_N)
-        return _add(self.across, block, base, mixed_Nmd), seen
+            device = block.text_TD.device
+            scores = [torch.zeros(len(features), device=device) for features in block.features]
+            return self._pool(block, scores), seen
+        mixed_Nmd, *seen = _mix(self.across, block, seen)
+        pooled = self._pool(block, _score(self.across, block, mixed_Nmd))
+        return _add(self.across, pooled, mixed_Nmd), seen
 
-    def _pool(self, block: _Block, weights_N: Tensor) -> Fused:
+    def _pool(self, block: _Block, scores: list[Tensor]) -> Fused:
         """The base path: the images of a block brought to grids within the budget."""
         budget, floor = self.shape.budget, self.shape.floor
+        weights_N = weigh(scores)
         fits = budget is None or sum(map(len, block.features)) <= budget
         # Reading weights waits for the device, so only where they decide something.
         shares_N = np.ones(len(weights_N)) if fits else weights_N.detach().cpu().numpy()
         grids_N2 = share_budget(block.grids_N2, shares_N, budget=budget, floor=floor)
-        sizes = zip(block.features, _sizes(block.grids_N2), _sizes(grids_N2), strict=True)
-        return Fused(tuple(pool(*size) for size in sizes), grids_N2, weights_N)
+        grids = (_sizes(block.grids_N2), _sizes(grids_N2))
+        images = zip(block.features, scores, *grids, strict=True)
+        merged = tuple(_merge(*image) for image in images)
+        return Fused(merged, grids_N2, weights_N, tuple(scores))
+
+
+def _merge(features_nD: Tensor, score_n: Tensor, grid: GridSize, to_grid: GridSize) -> Tensor:
+    if grid == to_grid:
+        return features_nD
+    return _recomputed(partial(merge, grid=grid, to_grid=to_grid), features_nD, score_n)
 
 
 def _mix(across: Across, block: _Block, seen: list[Tensor]) -> tuple[Tensor, ...]:
-    """Latents [N, m, d] of a block, weights [N], and what has been seen by now."""
+    """Latents [N, m, d] of a block, and what has been seen by now."""
     latents = [
         _recomputed(partial(across.look, grid=grid), features_nD)
         for features_nD, grid in zip(block.features, _sizes(block.grids_N2), strict=True)
@@ -138,23 +151,29 @@ def _mix(across: Across, block: _Block, seen: list[Tensor]) -> tuple[Tensor, ...
     return _recomputed(across.mix, torch.stack(latents), block.text_TD, *seen)
 
 
-def _add(across: Across, block: _Block, base: Fused, latents_Nmd: Tensor) -> Fused:
+def _score(across: Across, block: _Block, latents_Nmd: Tensor) -> list[Tensor]:
+    """How much each token [n] of each image of a block counts."""
+    images = zip(_sizes(block.grids_N2), block.features, latents_Nmd.unbind(), strict=True)
+    return [
+        _recomputed(partial(across.score, grid=grid), features_nD, latents_md)
+        for grid, features_nD, latents_md in images
+    ]
+
+
+def _add(across: Across, pooled: Fused, latents_Nmd: Tensor) -> Fused:
     """The images of a block with what they take from their latents."""
-    amounts_N = base.weights_N * len(base.weights_N)
+    amounts_N = pooled.weights_N * len(pooled.weights_N)
     images = zip(
-        _sizes(base.grids_N2),
-        _sizes(block.grids_N2),
-        base.features,
+        _sizes(pooled.grids_N2),
+        pooled.features,
         latents_Nmd.unbind(),
         amounts_N.unbind(),
-        block.features,
         strict=True,
     )
     features = [
-        _recomputed(partial(across.add, grid=grid, own_grid=own_grid), *tensors)
-        for grid, own_grid, *tensors in images
+        _recomputed(partial(across.add, grid=grid), *tensors) for grid, *tensors in images
     ]
-    return replace(base, features=tuple(features))
+    return replace(pooled, features=tuple(features))
 
 
 def _blocks(sample: Sample) -> list[_Block]:
@@ -177,11 +196,12 @@ def _sizes(grids_N2: Integers) -> list[GridSize]:
 def _join(parts: Sequence[Fused], sample: Sample) -> Fused:
     if not parts:
         no_weights = torch.empty(0, device=sample.text_TD.device)
-        return Fused((), np.empty((0, 2), np.int64), no_weights)
+        return Fused((), np.empty((0, 2), np.int64), no_weights, ())
     return Fused(
         tuple(features for part in parts for features in part.features),
         np.concatenate([part.grids_N2 for part in parts]),
         torch.cat([part.weights_N for part in parts]),
+        tuple(scores for part in parts for scores in part.scores),
     )
 
 

@@ -20,7 +20,8 @@ class FusionShape:
         spatial: All latents attend to each other.
         positions: A place of one image attends to the same place of the others.
         text: Latents attend to the prompt.
-        weights: Images are weighted by what they hold and what is asked.
+        weights: Images, and the tokens in them, are weighted by what they hold and what is
+            asked.
         latents: Without them the images are pooled, and there are no parameters at all.
     """
 

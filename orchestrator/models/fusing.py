@@ -19,7 +19,7 @@ from transformers.utils import ModelOutput
 
 from orchestrator.config.fusion import FusionConfig
 from orchestrator.fusion.blocks import cut_at_answers
-from orchestrator.fusion.module import Fusion, Sample, pool
+from orchestrator.fusion.module import Fusion, Sample, merge
 from orchestrator.fusion.shape import FusionShape
 from orchestrator.models.layout import IMAGE_SLOT, Ints, Words
 from orchestrator.models.unfreezing import swap_published
@@ -98,11 +98,13 @@ def fuse_images(
     fused_I2 = np.concatenate([each.grids_N2 for each in fused])
     images.pooler_output = tuple(tokens for each in fused for tokens in each.features)
     if "deepstack_features" in images:
+        # Scores learn from the tokens that they were made of; here nothing has to be kept.
+        scores = [score_n.detach() for each in fused for score_n in each.scores]
         images.deepstack_features = [
             tuple(
-                pool(tokens, tuple(before), tuple(after))
-                for tokens, before, after in zip(
-                    layer, own_I2.tolist(), fused_I2.tolist(), strict=True
+                merge(tokens, score_n, tuple(before), tuple(after))
+                for tokens, score_n, before, after in zip(
+                    layer, scores, own_I2.tolist(), fused_I2.tolist(), strict=True
                 )
             )
             for layer in images.deepstack_features

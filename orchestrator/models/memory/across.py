@@ -28,7 +28,8 @@ def fusion_bytes(shape: FusionShape, sketch: Sketch, recipe: Recipe) -> FusionBy
     text = sketch.text_tokens * token if shape.text else 0
     told = sketch.text_tokens * shape.narrow * WIDE if shape.text else 0
     # Each block's latents as looked up, as mixed, and as each layer has seen them.
-    kept = (own + pooled) * token + text + told + latents * (3 + shape.layers)
+    scores = own * WIDE
+    kept = (own + pooled) * token + scores + text + told + latents * (3 + shape.layers)
     return FusionBytes(kept, _passing(shape, sketch, recipe))
 
 
@@ -47,8 +48,7 @@ def fusion_weights(shape: FusionShape) -> int:
     looks = shape.spatial + shape.positions + shape.text
     layer = 2 * norm + 8 * narrow**2 + looks * attention
     text = (narrowing + norm) * shape.text
-    inputs = (2 if shape.text else 1) * narrow + 1
-    weighing = norm + attention * shape.text + (inputs + 1) * narrow + narrow
+    weighing = norm + narrow * (2 * narrow + 1)
     return (
         narrowing + resampler + lifting + text + shape.layers * layer
         + weighing * shape.weights + wide

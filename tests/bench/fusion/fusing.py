@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from orchestrator.fusion.across import Across
 from orchestrator.fusion.budget import share_budget
 from orchestrator.fusion.module import Fusion
-from orchestrator.fusion.pooling import pool
+from orchestrator.fusion.pooling import merge
 from orchestrator.fusion.shape import FusionShape
+from orchestrator.fusion.weighing import weigh
 from tests.bench.fusion.layers import WIDTH, centres
 from tests.bench.fusion.model import Tokens
 from tests.bench.fusion.world import CELLS, GRID, Ints
@@ -54,28 +55,28 @@ class Fusing(nn.Module):
         """Tokens, and the weights of the pictures, ``[S, N]``."""
         across = self.fusion.across
         assert across is not None, "mean pooling is a method of its own"
-        latents_SNmd, weights_SN = _mix(across, features_SNnD, words_STD)
+        latents_SNmd = _mix(across, features_SNnD, words_STD)
+        score_SNn = across.score(features_SNnD, latents_SNmd, OWN)
+        weights_SN = weigh(score_SNn.unbind(1))
         grids_SN2 = _grids(weights_SN, self.fusion.shape)
         tokens = _Padded(marks_SN, grids_SN2)
         amount_SN = weights_SN * weights_SN.shape[1]
         for grid in np.unique(grids_SN2.reshape(-1, 2), axis=0).tolist():
-            rows_R, images_R = np.nonzero((grids_SN2 == grid).all(-1))
             to_grid = (int(grid[0]), int(grid[1]))
-            whole_RnD = features_SNnD[rows_R, images_R]
-            base_RbD = pool(whole_RnD, OWN, to_grid)
-            add = partial(across.add, grid=to_grid, own_grid=OWN)
-            of_image = (latents_SNmd[rows_R, images_R], amount_SN[rows_R, images_R])
-            fused_RbD = add(base_RbD, *of_image, whole_RnD)
-            tokens.put(fused_RbD, rows_R, images_R, to_grid)
+            of_grid = np.nonzero((grids_SN2 == grid).all(-1))
+            base_RbD = merge(features_SNnD[of_grid], score_SNn[of_grid], OWN, to_grid)
+            add = partial(across.add, grid=to_grid)
+            fused_RbD = add(base_RbD, latents_SNmd[of_grid], amount_SN[of_grid])
+            tokens.put(fused_RbD, *of_grid, to_grid)
         return tokens.joined(), weights_SN
 
 
-def _mix(across: Across, features_SNnD: Tensor, words_STD: Tensor) -> tuple[Tensor, Tensor]:
-    """Latents after they have looked around, and the pictures' weights."""
+def _mix(across: Across, features_SNnD: Tensor, words_STD: Tensor) -> Tensor:
+    """Latents after they have looked around."""
     latents_SNmd = across.look(features_SNnD, OWN)
     nothing = across.nothing_seen(len(features_SNnD))
-    mixed_SNmd, weights_SN, *_ = across.mix(latents_SNmd, words_STD, *nothing)
-    return mixed_SNmd, weights_SN
+    mixed_SNmd, *_ = across.mix(latents_SNmd, words_STD, *nothing)
+    return mixed_SNmd
 
 
 def _grids(weights_SN: Tensor, shape: FusionShape) -> Ints:

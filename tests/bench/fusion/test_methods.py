@@ -31,7 +31,7 @@ def awake(images: int) -> tuple[Fusing, Tensor, Tensor, Tensor]:
     assert across is not None
     assert across.weighing is not None
     across.gate_D.fill_(0.5)
-    across.weighing.out.weight.normal_(0, 3)
+    across.weighing.token.weight.normal_(0, 3)
     features_SNnD = torch.randn(3, images, CELLS, WIDTH)
     marks_SN = torch.arange(images).expand(3, -1)
     return fusing, features_SNnD, torch.randn(3, ASKING, WIDTH), marks_SN

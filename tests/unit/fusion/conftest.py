@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from orchestrator.fusion.module import Fused, Fusion, Sample, pool
-from orchestrator.fusion.pooling import GridSize
+from orchestrator.fusion.module import Fused, Fusion, Sample
+from orchestrator.fusion.pooling import GridSize, merge
 from orchestrator.fusion.shape import FusionShape
 
 WIDTH = 24
@@ -48,15 +48,18 @@ def opened(shape: FusionShape, seed: int = 0) -> Fusion:
     fusion = Fusion(shape, seed)
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in fusion.named_parameters():
-        if name.endswith(("gate_D", "weighing.out.weight", ".bias")):
+        if name.endswith(("gate_D", "weighing.token.weight", ".bias")):
             parameter.data.normal_(std=0.5, generator=generator)
     return fusion
 
 
 def base_of(fused: Fused, sample: Sample) -> list[Tensor]:
-    """The images pooled to the grids that they were given."""
+    """The images brought to the grids that they were given, by plain means."""
     images = zip(sample.features, sample.grids_N2, fused.grids_N2, strict=True)
-    return [pool(features, tuple(grid), tuple(kept)) for features, grid, kept in images]
+    return [
+        merge(features, torch.zeros(len(features)), tuple(grid), tuple(kept))
+        for features, grid, kept in images
+    ]
 
 
 def same_bits(one: Any, other: Any) -> bool:

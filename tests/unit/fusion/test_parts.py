@@ -78,15 +78,30 @@ def test_without_weights_all_images_count_alike() -> None:
 
 
 def test_weights_share_out_the_budget() -> None:
+    """By what an image's tokens count; each of these has one token over and over."""
     sample = make_sample(grids=[(8, 8)] * 3, blocks=[0] * 3)
-    shape = replace(SHAPE, budget=96)
-    fusion = opened(shape)
+    alike = tuple(features[:1].expand(64, -1).clone() for features in sample.features)
+    fusion = opened(replace(SHAPE, budget=96))
     assert fusion.across is not None
     assert fusion.across.weighing is not None
-    fusion.across.weighing.out.weight.data.mul_(9)
-    fused = fusion(sample)
+    fusion.across.weighing.token.weight.data.mul_(9)
+    fused = fusion(replace(sample, features=alike))
     tokens_N = fused.grids_N2.prod(axis=1)
     by_weight = fused.weights_N.detach().numpy().argsort()
     assert fused.weights_N.max() > 1.5 * fused.weights_N.min()
     assert (tokens_N[by_weight][1:] >= tokens_N[by_weight][:-1]).all()
     assert tokens_N.max() > tokens_N.min()
+
+
+def test_what_is_asked_decides_what_a_pooled_token_is_made_of() -> None:
+    # Gates are closed: nothing but the tokens themselves.
+    fusion = Fusion(TIGHT, seed=0)
+    assert fusion.across is not None
+    assert fusion.across.weighing is not None
+    fusion.across.weighing.token.weight.data.normal_()
+    sample = make_sample()
+    before, after = fusion(sample).features, fusion(other_text(sample)).features
+    assert not same_bits(before[0], after[0])
+    for pooled, features in zip(before, sample.features, strict=True):
+        assert (pooled <= features.max(dim=0).values + 1e-5).all()
+        assert (pooled >= features.min(dim=0).values - 1e-5).all()

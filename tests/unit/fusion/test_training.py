@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from orchestrator.fusion.module import Fusion, Sample
-from orchestrator.fusion.pooling import pool
 from orchestrator.fusion.shape import FusionShape
 from tests.unit.fusion.conftest import SHAPE, TIGHT, make_sample, opened, same_bits
 
@@ -57,46 +55,13 @@ def test_the_gate_learns_from_the_start_and_above_the_budget_the_weights_too() -
         for budget in (None, 20)
     }
     assert learning[None] == {"across.gate_D"}
-    assert learning[20] == {"across.gate_D", "across.weighing.out.weight"}
-
-
-def slope_of_weight(
-    features_nD: torch.Tensor, grid: tuple[int, int], direction_D: torch.Tensor
-) -> torch.Tensor:
-    """What the weight of an image of 4 x 6 is told where the loss is felt in one direction."""
-    across = Fusion(TIGHT, seed=0).across
-    assert across is not None
-    amount = torch.ones((), requires_grad=True)
-    base_bD = pool(features_nD, (4, 6), grid)
-    add = partial(across.add, grid=grid, own_grid=(4, 6))
-    fused_bD = add(base_bD, torch.randn(4, 16), amount, features_nD)
-    (fused_bD @ direction_D).sum().backward()
-    assert amount.grad is not None
-    return amount.grad
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_weight_wants_more_by_what_was_lost_and_how_much_the_loss_feels(sign: int) -> None:
-    features_nD, direction_D = torch.randn(24, 24), torch.randn(24)
-    # Each of the 2 x 3 tokens is the mean of 2 x 2.
-    cells = features_nD.view(2, 2, 3, 2, 24)
-    lost = cells - cells.mean(dim=(1, 3), keepdim=True)
-    # Whichever way the tokens should go, it is more of them that helps.
-    found = slope_of_weight(features_nD, (2, 3), sign * direction_D)
-    torch.testing.assert_close(found, -direction_D.norm() * lost.norm() / 24**0.5)
-
-
-def test_an_image_wants_no_more_if_nothing_was_lost_or_nothing_is_felt() -> None:
-    features_nD, direction_D = torch.randn(24, 24), torch.randn(24)
-    assert slope_of_weight(features_nD, (4, 6), direction_D) == 0
-    assert slope_of_weight(features_nD, (2, 3), torch.zeros(24)) == 0
-    alike_nD = torch.randn(24).expand(24, 24)
-    assert slope_of_weight(alike_nD, (2, 3), direction_D).abs() < 1e-5
+    weighing = {"across.weighing.token.weight", "across.weighing.token.bias"}
+    assert learning[20] == {"across.gate_D", *weighing}
 
 
 @pytest.mark.parametrize("shape", [SHAPE, TIGHT])
 def test_gradients_are_those_of_the_formula(shape: FusionShape) -> None:
-    fusion, sample = opened(replace(shape, weights=False)).double(), make_sample()
+    fusion, sample = opened(shape).double(), make_sample()
     wide = replace(
         sample,
         features=tuple(features.double() for features in sample.features),
@@ -108,6 +73,7 @@ def test_gradients_are_those_of_the_formula(shape: FusionShape) -> None:
         "across.gate_D",
         "across.resampler.latents_md",
         "across.layers.1.text.out.weight",
+        "across.weighing.token.weight",
     ):
         parameter = dict(fusion.named_parameters())[name]
         direction = torch.randn_like(parameter)
