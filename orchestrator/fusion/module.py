@@ -8,17 +8,15 @@ Letters: N images of a sample or block; n tokens of an image, b that it keeps; T
 D width of the language model; 2 tokens down and across.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from orchestrator.fusion.across import Across
+from orchestrator.fusion.batches import in_batches, recomputed
 from orchestrator.fusion.budget import share_budget
 from orchestrator.fusion.initial import draw
 from orchestrator.fusion.pooling import GridSize, merge
@@ -27,8 +25,6 @@ from orchestrator.fusion.weighing import weigh
 from orchestrator.plan.order import Integers
 
 __all__ = ["Fused", "Fusion", "Sample", "merge"]
-
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -118,11 +114,19 @@ class Fusion(nn.Module):
             device = block.text_TD.device
             scores = [torch.zeros(len(features), device=device) for features in block.features]
             return self._pool(block, scores), seen
-        mixed_Nmd, *seen = _mix(self.across, block, seen)
-        pooled = self._pool(block, _score(self.across, block, mixed_Nmd))
-        return _add(self.across, pooled, mixed_Nmd), seen
+        own = _sizes(block.grids_N2)
+        looks = in_batches(self.across.look, _keys(own), block.features)
+        mixed_Nmd, *seen = recomputed(self.across.mix, torch.stack(looks), block.text_TD, *seen)
+        scores = in_batches(self.across.score, _keys(own), block.features, [*mixed_Nmd])
+        pooled = self._pool(block, scores)
+        amounts_N = pooled.weights_N * len(pooled.weights_N)
+        to = _sizes(pooled.grids_N2)
+        fused = in_batches(
+            self.across.add, _keys(to), pooled.features, [*mixed_Nmd], [*amounts_N]
+        )
+        return replace(pooled, features=tuple(fused)), seen
 
-    def _pool(self, block: _Block, scores: list[Tensor]) -> Fused:
+    def _pool(self, block: _Block, scores: Sequence[Tensor]) -> Fused:
         """The base path: the images of a block brought to grids within the budget."""
         budget, floor = self.shape.budget, self.shape.floor
         weights_N = weigh(scores)
@@ -130,50 +134,18 @@ class Fusion(nn.Module):
         # Reading weights waits for the device, so only where they decide something.
         shares_N = np.ones(len(weights_N)) if fits else weights_N.detach().cpu().numpy()
         grids_N2 = share_budget(block.grids_N2, shares_N, budget=budget, floor=floor)
-        grids = (_sizes(block.grids_N2), _sizes(grids_N2))
-        images = zip(block.features, scores, *grids, strict=True)
-        merged = tuple(_merge(*image) for image in images)
-        return Fused(merged, grids_N2, weights_N, tuple(scores))
-
-
-def _merge(features_nD: Tensor, score_n: Tensor, grid: GridSize, to_grid: GridSize) -> Tensor:
-    if grid == to_grid:
-        return features_nD
-    return _recomputed(partial(merge, grid=grid, to_grid=to_grid), features_nD, score_n)
-
-
-def _mix(across: Across, block: _Block, seen: list[Tensor]) -> tuple[Tensor, ...]:
-    """Latents [N, m, d] of a block, and what has been seen by now."""
-    latents = [
-        _recomputed(partial(across.look, grid=grid), features_nD)
-        for features_nD, grid in zip(block.features, _sizes(block.grids_N2), strict=True)
-    ]
-    return _recomputed(across.mix, torch.stack(latents), block.text_TD, *seen)
-
-
-def _score(across: Across, block: _Block, latents_Nmd: Tensor) -> list[Tensor]:
-    """How much each token [n] of each image of a block counts."""
-    images = zip(_sizes(block.grids_N2), block.features, latents_Nmd.unbind(), strict=True)
-    return [
-        _recomputed(partial(across.score, grid=grid), features_nD, latents_md)
-        for grid, features_nD, latents_md in images
-    ]
-
-
-def _add(across: Across, pooled: Fused, latents_Nmd: Tensor) -> Fused:
-    """The images of a block with what they take from their latents."""
-    amounts_N = pooled.weights_N * len(pooled.weights_N)
-    images = zip(
-        _sizes(pooled.grids_N2),
-        pooled.features,
-        latents_Nmd.unbind(),
-        amounts_N.unbind(),
-        strict=True,
-    )
-    features = [
-        _recomputed(partial(across.add, grid=grid), *tensors) for grid, *tensors in images
-    ]
-    return replace(pooled, features=tuple(features))
+        pairs = [*zip(_sizes(block.grids_N2), _sizes(grids_N2), strict=True)]
+        smaller = [number for number, (own, to) in enumerate(pairs) if own != to]
+        merged = in_batches(
+            merge,
+            [pairs[number] for number in smaller],
+            [block.features[number] for number in smaller],
+            [scores[number] for number in smaller],
+        )
+        features = [*block.features]
+        for number, tokens_bD in zip(smaller, merged, strict=True):
+            features[number] = tokens_bD
+        return Fused(tuple(features), grids_N2, weights_N, tuple(scores))
 
 
 def _blocks(sample: Sample) -> list[_Block]:
@@ -187,6 +159,10 @@ def _blocks(sample: Sample) -> list[_Block]:
         blocks.append(_Block(sample.features[first:end], sample.grids_N2[first:end], text_TD))
         told = told_to
     return blocks
+
+
+def _keys(grids: Sequence[GridSize]) -> list[tuple[GridSize]]:
+    return [(grid,) for grid in grids]
 
 
 def _sizes(grids_N2: Integers) -> list[GridSize]:
@@ -203,11 +179,3 @@ def _join(parts: Sequence[Fused], sample: Sample) -> Fused:
         torch.cat([part.weights_N for part in parts]),
         tuple(scores for part in parts for scores in part.scores),
     )
-
-
-def _recomputed(function: Callable[..., R], *inputs: Tensor) -> R:
-    """Call ``function`` and keep nothing but its inputs for the backward pass."""
-    if not torch.is_grad_enabled():
-        return function(*inputs)
-    result: R = checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
-    return result

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 from orchestrator.config.fusion import FusionConfig
 
+AT_ONCE = 2048
+"""Tokens of a block's images that go through a part of a fusion together, if one image has no
+more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FusionShape:

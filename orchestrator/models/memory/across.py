@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from orchestrator.fusion.shape import FusionShape
+from orchestrator.fusion.shape import AT_ONCE, FusionShape
 from orchestrator.models.memory.recipe import WIDE, Recipe
 from orchestrator.models.memory.sketch import Sketch
 
@@ -14,7 +14,7 @@ class FusionBytes:
     kept: int
     """Until backward is through with it, the images' own tokens included."""
     passing: int
-    """At most beside that, one image or one block at a time."""
+    """At most beside that, some images or one block at a time."""
 
 
 def fusion_bytes(shape: FusionShape, sketch: Sketch, recipe: Recipe) -> FusionBytes:
@@ -23,7 +23,8 @@ def fusion_bytes(shape: FusionShape, sketch: Sketch, recipe: Recipe) -> FusionBy
     token = shape.width * recipe.itemsize
     if not shape.latents:
         # Pooling has no graph unless what it pools has; the images' own are let go.
-        return FusionBytes(0, 2 * _largest(sketch) * shape.width * WIDE)
+        most = max(_largest(sketch), min(AT_ONCE, sketch.block_tokens))
+        return FusionBytes(0, 2 * most * shape.width * WIDE)
     latents = sketch.images * shape.grid**2 * shape.narrow * WIDE
     text = sketch.text_tokens * token if shape.text else 0
     told = sketch.text_tokens * shape.narrow * WIDE if shape.text else 0
@@ -63,10 +64,10 @@ def _largest(sketch: Sketch) -> int:
 
 
 def _passing(shape: FusionShape, sketch: Sketch, recipe: Recipe) -> int:
-    """One image computed again and backwards: as it is looked at, and as it is added to."""
+    """Images computed again and backwards: as they are looked at, and as they are added to."""
     wide, narrow = shape.width * WIDE, shape.narrow * WIDE
-    largest = _largest(sketch)
-    looking = largest * ((3 + recipe.is_narrow) * wide + 10 * narrow)
-    kept = largest if shape.budget is None else min(largest, shape.budget)
+    most = max(_largest(sketch), min(AT_ONCE, sketch.block_tokens))
+    looking = most * ((3 + recipe.is_narrow) * wide + 10 * narrow)
+    kept = most if shape.budget is None else min(most, shape.budget)
     adding = kept * (8 * wide + 10 * narrow)
     return max(looking, adding)

@@ -25,6 +25,7 @@ class Sketch:
         fused_tokens: Tokens of all images as the language model gets them.
         pooled_tokens: Those of images that fusion makes smaller.
         largest_patches: Of one image.
+        block_tokens: Most tokens that the images of one block have before any fusion.
         token_pairs: Squares of the samples' positions, added up.
         patch_pairs: Squares of the images' patches, added up.
     """
@@ -39,6 +40,7 @@ class Sketch:
     fused_tokens: int
     pooled_tokens: int
     largest_patches: int
+    block_tokens: int
     token_pairs: int
     patch_pairs: int
 
@@ -61,6 +63,7 @@ class Sketch:
             fused_tokens=self.fused_tokens + other.fused_tokens,
             pooled_tokens=self.pooled_tokens + other.pooled_tokens,
             largest_patches=largest,
+            block_tokens=max(self.block_tokens, other.block_tokens),
             token_pairs=self.token_pairs + other.token_pairs,
             patch_pairs=self.patch_pairs + other.patch_pairs,
         )
@@ -87,11 +90,12 @@ def sketch(
     """
     patches_I = [prod(grid) for grid in grids_I2]
     tokens_I = [patches // merge**2 for patches in patches_I]
-    fused = pooled = 0
+    fused = pooled = most = 0
     for block in sorted(set(blocks_I or [0] * len(tokens_I))):
         given = sum(
             tokens for i, tokens in enumerate(tokens_I) if not blocks_I or blocks_I[i] == block
         )
+        most = max(most, given)
         is_pooled = budget is not None and given > budget
         fused += budget if is_pooled and budget is not None else given
         pooled += budget if is_pooled and budget is not None else 0
@@ -106,6 +110,7 @@ def sketch(
         fused_tokens=fused,
         pooled_tokens=pooled,
         largest_patches=max(patches_I, default=0),
+        block_tokens=most,
         token_pairs=(text_tokens + fused) ** 2,
         patch_pairs=sum(patches**2 for patches in patches_I),
     )
