@@ -23,7 +23,7 @@ def fusion_bytes(shape: FusionShape, sketch: Sketch, recipe: Recipe) -> FusionBy
     token = shape.width * recipe.itemsize
     if not shape.latents:
         # Pooling has no graph unless what it pools has; the images' own are let go.
-        most = max(_largest(sketch), min(AT_ONCE, sketch.block_tokens))
+        most = max(_largest(sketch), min(AT_ONCE, sketch.alike_tokens))
         return FusionBytes(0, 2 * most * shape.width * WIDE)
     latents = sketch.images * shape.grid**2 * shape.narrow * WIDE
     text = sketch.text_tokens * token if shape.text else 0
@@ -66,7 +66,7 @@ def _largest(sketch: Sketch) -> int:
 def _passing(shape: FusionShape, sketch: Sketch, recipe: Recipe) -> int:
     """Images computed again and backwards: as they are looked at, and as they are added to."""
     wide, narrow = shape.width * WIDE, shape.narrow * WIDE
-    most = max(_largest(sketch), min(AT_ONCE, sketch.block_tokens))
+    most = max(_largest(sketch), min(AT_ONCE, sketch.alike_tokens))
     looking = most * ((3 + recipe.is_narrow) * wide + 10 * narrow)
     kept = most if shape.budget is None else min(most, shape.budget)
     adding = kept * (8 * wide + 10 * narrow)

@@ -184,12 +184,15 @@ class _Row:
         if not recipe.learns_images:
             return 0
         largest = self._sketch.largest_patches
+        # The last image comes first, and is let go.
+        through = self._sketch.patches - self._sketch.patches_so_far
         # From the second image on, a gradient, what there was of it before, and their sum.
         summed = 2 * tower.merged * max(tower.merged, tower.out) * WIDE
         more = summed * (self._sketch.images > 1)
         done = self._kept_by_tower() + self._features + rounded(tower, recipe)
         if recipe.unfreeze == "projector":
             return done + more
+        done -= through * tower.pixels * WIDE
         more = max(more, largest * learned_backward(tower, recipe))
         return done + largest * learned_kept(tower, recipe) + more
 

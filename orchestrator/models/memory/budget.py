@@ -73,7 +73,8 @@ class Costs:
             fused_tokens=seen,
             pooled_tokens=seen if image_tokens > tokens else 0,
             largest_patches=largest,
-            block_tokens=image_tokens,
+            patches_so_far=patches,
+            alike_tokens=image_tokens,
             token_pairs=tokens**2,
             patch_pairs=patches * largest,
         )

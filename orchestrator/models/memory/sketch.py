@@ -3,8 +3,10 @@
 Letters: I images; S samples; 2 patches down and across.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from math import prod
 
 from orchestrator.models.chunks import CHUNK_PATCHES
@@ -25,7 +27,8 @@ class Sketch:
         fused_tokens: Tokens of all images as the language model gets them.
         pooled_tokens: Those of images that fusion makes smaller.
         largest_patches: Of one image.
-        block_tokens: Most tokens that the images of one block have before any fusion.
+        patches_so_far: Up to and with the last image that has so many.
+        alike_tokens: Most tokens, before any fusion, of images of one block and one size.
         token_pairs: Squares of the samples' positions, added up.
         patch_pairs: Squares of the images' patches, added up.
     """
@@ -40,7 +43,8 @@ class Sketch:
     fused_tokens: int
     pooled_tokens: int
     largest_patches: int
-    block_tokens: int
+    patches_so_far: int
+    alike_tokens: int
     token_pairs: int
     patch_pairs: int
 
@@ -52,6 +56,8 @@ class Sketch:
     def __add__(self, other: "Sketch") -> "Sketch":
         largest = max(self.largest_patches, other.largest_patches)
         patches = self.patches + other.patches
+        is_later = other.largest_patches >= self.largest_patches
+        so_far = self.patches + other.patches_so_far if is_later else self.patches_so_far
         return Sketch(
             samples=self.samples + other.samples,
             tokens=self.tokens + other.tokens,
@@ -63,7 +69,8 @@ class Sketch:
             fused_tokens=self.fused_tokens + other.fused_tokens,
             pooled_tokens=self.pooled_tokens + other.pooled_tokens,
             largest_patches=largest,
-            block_tokens=max(self.block_tokens, other.block_tokens),
+            patches_so_far=so_far,
+            alike_tokens=max(self.alike_tokens, other.alike_tokens),
             token_pairs=self.token_pairs + other.token_pairs,
             patch_pairs=self.patch_pairs + other.patch_pairs,
         )
@@ -90,12 +97,16 @@ def sketch(
     """
     patches_I = [prod(grid) for grid in grids_I2]
     tokens_I = [patches // merge**2 for patches in patches_I]
-    fused = pooled = most = 0
+    alike = Counter[tuple[int, tuple[int, int]]]()
+    for grid, block, tokens in zip(grids_I2, blocks_I or repeat(0), tokens_I, strict=False):
+        alike[block, grid] += tokens
+    largest = max(patches_I, default=0)
+    after = patches_I[::-1].index(largest) if patches_I else 0
+    fused = pooled = 0
     for block in sorted(set(blocks_I or [0] * len(tokens_I))):
         given = sum(
             tokens for i, tokens in enumerate(tokens_I) if not blocks_I or blocks_I[i] == block
         )
-        most = max(most, given)
         is_pooled = budget is not None and given > budget
         fused += budget if is_pooled and budget is not None else given
         pooled += budget if is_pooled and budget is not None else 0
@@ -109,8 +120,9 @@ def sketch(
         image_tokens=sum(tokens_I),
         fused_tokens=fused,
         pooled_tokens=pooled,
-        largest_patches=max(patches_I, default=0),
-        block_tokens=most,
+        largest_patches=largest,
+        patches_so_far=sum(patches_I[: len(patches_I) - after]),
+        alike_tokens=max(alike.values(), default=0),
         token_pairs=(text_tokens + fused) ** 2,
         patch_pairs=sum(patches**2 for patches in patches_I),
     )

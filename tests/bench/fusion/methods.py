@@ -200,7 +200,7 @@ METHODS: Final[dict[str, Callable[[int], nn.Module]]] = {
 BASELINES: Final = ("downsample", "random", "mean", "resampler")
 PARTS: Final = {
     "no spatial": ("difference",),
-    "no text": ("needle",),
+    "no text": ("count",),
     "no weights": ("needle", "order"),
 }
 """Fusion less one part, and what the part is for."""
