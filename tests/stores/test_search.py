@@ -30,7 +30,7 @@ def test_a_search_in_a_bucket_goes_on_after_its_driver_and_its_winner_trains_alo
         tracking={"experiment": "stored"},
         scale={"gpu": False},
     )
-    space = SearchConfig.model_validate({"space": {"lora.rank": [2, 4]}})
+    space = SearchConfig.model_validate_json(json.dumps({"space": {"lora.rank": [2, 4]}}))
     path = write_job(job.model_copy(update={"search": space}), tmp_path)
     runs = bucket.behind_the_road()
     search = runs.child("searches").child("stored")
@@ -41,7 +41,7 @@ def test_a_search_in_a_bucket_goes_on_after_its_driver_and_its_winner_trains_alo
         )
     try:
         until(lambda: num_ended(runs) == 1, LIMIT_S, "no trial came to its end")
-        [lease] = [name for name in search.list() if name.startswith("lease/")]
+        [lease] = [name for name in search.list("lease") if name.endswith(".json")]
         os.kill(json.loads(search.read(lease))["owner"]["pid"], signal.SIGKILL)
         assert process.wait(LIMIT_S) == 0, err.read_text()
     finally:
