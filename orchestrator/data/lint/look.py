@@ -73,7 +73,8 @@ table{border-collapse:collapse;width:100%;font-size:.9rem}
 th{text-align:left;font-weight:600;color:var(--quiet);font-size:.82rem}
 td,th{padding:8px 12px 8px 0;border-top:1px solid var(--line);vertical-align:top}
 thead th{border-top:0}
-td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.number,th.number{text-align:right}
+td.number{font-variant-numeric:tabular-nums;white-space:nowrap}
 footer{padding-top:28px;padding-bottom:32px}
 @media (max-width:640px){thead{display:none}tr{display:block;padding:8px 0;
 border-top:1px solid var(--line)}td,td.number{display:block;border:0;padding:1px 0;
