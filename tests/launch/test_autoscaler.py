@@ -171,11 +171,15 @@ class Teller:
         watchman = self.machines.orchestrator(self.host, *watch, log=log)
         self.stack.callback(end, watchman)
         until(lambda: "watching aws" in log.read_text(), log.read_text, 60)
-        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + NOTICE_S))
+        deadline_s = time.time() + NOTICE_S
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(deadline_s))
         told.write_text(json.dumps({"action": "terminate", "time": when}))
         until(lambda: self.story.run.events("left"), self._state, 60)
-        # A node on which nothing runs goes as soon as it is drained; a cloud takes any.
-        until(lambda: taken not in self._nodes(), self._state, NOTICE_S + 30)
+        time.sleep(max(0.0, deadline_s - time.time()))
+        # Ray has it go by itself if nothing is left on it; a cloud takes any. The brackets keep
+        # the command from finding itself.
+        self.host.run("pkill", "-KILL", "-f", f"raylet/[r]aylet .*{taken}")
+        until(lambda: taken not in self._nodes(), self._state, 30)
 
     def _start_beside(self, *words: str, log: Path, says: str) -> None:
         process = self.host.beside(*words, log=log)
