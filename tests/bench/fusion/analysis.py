@@ -103,7 +103,9 @@ class Trainings:
 def table(trainings: Trainings) -> Iterator[str]:
     """Accuracy of all methods at the bar's number of pictures."""
     yield (
-        f"| % right at {BAR_IMAGES} images | " + " | ".join(TASKS) + " | tokens | s to train |"
+        f"| % right at {BAR_IMAGES} images | "
+        + " | ".join(TASKS)
+        + " | tokens | CPU s to train |"
     )
     yield "|---|" + "---:|" * (len(TASKS) + 2)
     for method in METHODS:
@@ -113,8 +115,8 @@ def table(trainings: Trainings) -> Iterator[str]:
         means = (trainings.mean(task, method) for task in TASKS)
         cells = ["" if mean is None else f"{100 * mean:.1f}" for mean in means]
         tokens = np.mean([one["lm_tokens"][str(BAR_IMAGES)] for one in found])
-        wall_s = np.median([one["wall_s"] for one in found])
-        yield f"| {method} | {' | '.join(cells)} | {tokens:.0f} | {wall_s:.0f} |"
+        cpu_s = np.median([one["cpu_s"] for one in found])
+        yield f"| {method} | {' | '.join(cells)} | {tokens:.0f} | {cpu_s:.0f} |"
 
 
 def controls(trainings: Trainings) -> Iterator[str]:

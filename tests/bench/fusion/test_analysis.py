@@ -25,7 +25,7 @@ def made_result(task: str, method: str, seed: int) -> dict[str, Any]:
         "lm_tokens": dict.fromkeys(accuracy, 32.0),
         "controls": {"shuffled": 0.5, "swapped": 0.1},
         "right": packed(right),
-        "wall_s": 10.0,
+        "cpu_s": 10.0,
     }
 
 
