@@ -19,7 +19,7 @@ import yaml
 from orchestrator.config.job import Job
 from tests.launch.clusters import FAST, Machines, Run, settings, until
 from tests.launch.conftest import ROWS, MakeFarJob, write_job
-from tests.launch.worlds import Host, end, world
+from tests.launch.worlds import ROOT, Host, end, world
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -51,7 +51,7 @@ CONFIG = {
     "provider": {
         # Under its own name Ray would look for defaults that its wheel lacks.
         "type": "external",
-        "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+        "module": "tests.launch.taking_cloud.TakingCloud",
         "head_node_id": HEAD_NODE,
         "gcs_address": ADDRESS,
         # All nodes are on one host.
@@ -142,6 +142,7 @@ class Teller:
             "--num-cpus=2",
             f"--autoscaling-config={config}",
             FAST,
+            PYTHONPATH=str(ROOT),
             RAY_FAKE_CLUSTER="1",
             RAY_OVERRIDE_NODE_ID_FOR_TESTING=HEAD_NODE,
             RAY_CLOUD_INSTANCE_ID=HEAD_NODE,
