@@ -100,8 +100,8 @@ chaos: .venv/.stamp
 	@$(BIN)/python -m tests.faults.chaos
 
 # What takes more time than the suite has: runs submitted to clusters over several hosts and under
-# both of Ray's autoscalers, a search on a cluster that grows and shrinks. Eight minutes for the hosts alone, on
-# a machine that allows namespaces.
+# both of Ray's autoscalers, searches in a bucket and on a cluster that grows and shrinks. Eight
+# minutes for the hosts alone, on a machine that allows namespaces.
 prove: .venv/.stamp
 	@$(BIN)/pytest -v -m long
 
