@@ -23,8 +23,7 @@ def fusion_bytes(shape: FusionShape, sketch: Sketch, recipe: Recipe) -> FusionBy
     token = shape.width * recipe.itemsize
     if not shape.latents:
         # Pooling has no graph unless what it pools has; the images' own are let go.
-        most = max(_largest(sketch), min(AT_ONCE, sketch.alike_tokens))
-        return FusionBytes(0, 2 * most * shape.width * WIDE)
+        return FusionBytes(0, 2 * _at_once(sketch) * shape.width * WIDE)
     latents = sketch.images * shape.grid**2 * shape.narrow * WIDE
     text = sketch.text_tokens * token if shape.text else 0
     told = sketch.text_tokens * shape.narrow * WIDE if shape.text else 0
@@ -56,17 +55,18 @@ def fusion_weights(shape: FusionShape) -> int:
     )  # fmt: skip
 
 
-def _largest(sketch: Sketch) -> int:
-    """Tokens of the largest image, as the tower gives them."""
+def _at_once(sketch: Sketch) -> int:
+    """Most tokens that go through a part of the fusion together: one image, or some alike."""
     if not sketch.patches:
         return 0
-    return -(-sketch.largest_patches * sketch.image_tokens // sketch.patches)
+    largest = -(-sketch.largest_patches * sketch.image_tokens // sketch.patches)
+    return max(largest, min(AT_ONCE, sketch.alike_tokens))
 
 
 def _passing(shape: FusionShape, sketch: Sketch, recipe: Recipe) -> int:
     """Images computed again and backwards: as they are looked at, and as they are added to."""
     wide, narrow = shape.width * WIDE, shape.narrow * WIDE
-    most = max(_largest(sketch), min(AT_ONCE, sketch.alike_tokens))
+    most = _at_once(sketch)
     looking = most * ((3 + recipe.is_narrow) * wide + 10 * narrow)
     kept = most if shape.budget is None else min(most, shape.budget)
     adding = kept * (8 * wide + 10 * narrow)

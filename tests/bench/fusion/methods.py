@@ -131,9 +131,8 @@ class MeanPool(nn.Module):
         grids = equal_grids(see.images)
         whole = see.whole().unbind(1)
         pairs = zip(whole, grids, strict=True)
-        own = (GRID, GRID)
-        alike = see.marks_SN.new_zeros(len(see.marks_SN), GRID * GRID, dtype=torch.float32)
-        parts = [merge(one_SnD, alike, own, grid) for one_SnD, grid in pairs]
+        alike_Sn = torch.zeros(len(see.marks_SN), CELLS)
+        parts = [merge(one_SnD, alike_Sn, (GRID, GRID), grid) for one_SnD, grid in pairs]
         return join(parts, [centres(*grid) for grid in grids], see.marks_SN)
 
 
