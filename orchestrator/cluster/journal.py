@@ -201,7 +201,7 @@ class Journal:
                     self.fail(Failure.of(error))
                 raise
             self._charge(self._roster.processes.get(cell, process), process)
-            self._roster.processes[cell] = process
+            self._roster.admit(cell, process)
             return manifest
 
     def _check_class(self, numeric_class: dict[str, str]) -> RunManifest:

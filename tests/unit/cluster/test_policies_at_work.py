@@ -54,6 +54,32 @@ def test_a_node_that_comes_and_goes_waits_before_it_joins_again(journal: Journal
     assert told(journal, "held") == [("held", 1)]
 
 
+def test_a_worker_that_is_back_has_waited_while_it_loaded(store: Store) -> None:
+    now = [0.0]
+    journal = Journal(store, TERMS, clock=lambda: now[0])
+    come(journal, 0, 1)
+    journal.quorum(1, (0, 1), 0, 0)
+    now[0] = 31.0
+    # Started 30 s ago; those who train notice only now that the one before is gone.
+    journal.admit(1, Process("node1", 201, load_s=30.0), CLASS)
+    journal.quorum(2, (0,), 1, 1)
+    assert journal.may_join(1) == Admit()
+
+
+def test_when_all_were_lost_at_once_nobody_waits_for_being_the_second_one_back(
+    store: Store,
+) -> None:
+    now = [0.0]
+    journal = Journal(store, TERMS, clock=lambda: now[0])
+    come(journal, 0, 1, 2)
+    journal.quorum(1, (0, 1, 2), 0, 0)
+    now[0] = 31.0
+    for cell in range(3):
+        journal.admit(cell, Process(f"node{cell}", 200 + cell, load_s=30.0), CLASS)
+    journal.quorum(2, (0,), 0, 0)
+    assert [journal.may_join(cell) for cell in (1, 2)] == [Admit()] * 2
+
+
 def test_a_worker_on_a_drained_node_is_told_to_leave_and_may_not_come_back(
     journal: Journal,
 ) -> None:
