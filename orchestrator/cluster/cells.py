@@ -5,6 +5,7 @@ however it ends, Ray takes back everything that belonged to it: workers, and the
 groups of cells that still wait for a node, which nothing else gives back for certain.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -201,6 +202,12 @@ def _trainer(spec: CellSpec, shape: CellShape) -> Any:  # noqa: ANN401 - Ray shi
 
 def train_cell(config: dict[str, CellSpec]) -> None:
     """What Ray Train calls in a cell's worker."""
-    from orchestrator.cluster.worker import run_cell  # noqa: PLC0415 - torch, transformers
-
+    # What is imported stays. The garbage collector would go through all of it over and over,
+    # a sixth of the time while it grows, and afterwards beside every step.
+    gc.disable()
+    try:
+        from orchestrator.cluster.worker import run_cell  # noqa: PLC0415 - torch, transformers
+    finally:
+        gc.freeze()
+        gc.enable()
     run_cell(config["spec"])
