@@ -228,6 +228,11 @@ def is_alive(client: Any, node_id: str) -> bool:  # noqa: ANN401
         return bool(client.check_alive([NodeID.from_hex(node_id)], timeout=GCS_TIMEOUT_S)[0])
 
 
+def raylet_pid(node: Any) -> int:  # noqa: ANN401 - as ``ray.cluster_utils`` has it
+    """The process of a local node from which all others of that node come."""
+    return int(node.all_processes["raylet"][0].process.pid)
+
+
 def draining_nodes(client: Any) -> dict[str, float]:  # noqa: ANN401
     """Nodes that are to go, by id, with when they do.
 
