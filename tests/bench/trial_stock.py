@@ -138,7 +138,7 @@ class Watcher:
         ]
 
 
-def run(told: dict[str, Any], folder: Path) -> dict[str, Any]:
+def run(told: dict[str, Any], folder: Path, out: Path) -> None:
     """Train, do the fault when it is time, and stop a few steps after the training goes on."""
     fault = told["fault"]
     nodes = NODES - 1 if fault == "grow" else NODES
@@ -162,7 +162,8 @@ def run(told: dict[str, Any], folder: Path) -> dict[str, Any]:
                 found = see_through(watcher, breaker, told, nodes)
             finally:
                 breaker.clear_up()
-    return {**found, "lines": watcher.lines}
+            # Now: Ray may end this process as its cluster goes, from C++.
+            out.write_text(json.dumps({**found, "lines": watcher.lines}))
 
 
 def fit(config: dict[str, Any], fault: str, storage: Path) -> None:
@@ -240,9 +241,10 @@ def main(told: str, out: str) -> None:
     """Do one trial, told as JSON, and write what was found to a file."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            found = run(json.loads(told), Path(folder))
+            run(json.loads(told), Path(folder), Path(out))
         except Exception as error:  # noqa: BLE001 - the table has to say so
-            found = {"problem": f"{type(error).__name__}: {error}", "lines": []}
-    Path(out).write_text(json.dumps(found))
+            if not Path(out).exists():
+                problem = f"{type(error).__name__}: {error}"
+                Path(out).write_text(json.dumps({"problem": problem, "lines": []}))
     # The trainer's thread would keep this process.
     os._exit(0)
