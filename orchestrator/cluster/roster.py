@@ -3,6 +3,7 @@
 The journal holds one and asks it; every worker attends it about twice a second.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -122,8 +123,8 @@ class Roster:
     """Workers that load their model, and since when."""
     _waiting_s: dict[Process, float] = field(default_factory=dict)
     """Since when workers that may join wait for those who train to come to a step's end."""
-    _gone: set[Process] = field(default_factory=set)
-    """Workers that joined and were lost, whether or not a quorum has missed them yet."""
+    _started_s: dict[Process, float] = field(default_factory=dict)
+    """When the processes of those that were let in began."""
 
     def attend(self, cell: int, pid: int, round_: int, waiting_s: float | None) -> Orders:
         """A worker says how it is; what it is to do."""
@@ -179,21 +180,9 @@ class Roster:
         return must_save(view)
 
     def admit(self, cell: int, process: Process) -> None:
-        """A worker has loaded its model.
-
-        A cell has one worker at a time: the one before is gone since this one was started, at
-        the latest. Where all were lost at once, no quorum says so before one of them is back.
-        """
-        before = self.seen.get(cell)
-        if before is not None and before != process:
-            self._lose(before, self.clock() - process.load_s)
+        """A worker has loaded its model."""
+        self._started_s[process] = self.clock() - process.load_s
         self.processes[cell] = process
-
-    def _lose(self, process: Process, at_s: float) -> None:
-        if process not in self._gone:
-            self._gone.add(process)
-            lost = self._history(process.node).lost(at_s, self.reason_of(process))
-            self._histories[process.node] = lost
 
     def admission(self, cell: int) -> Admission:
         """Whether a worker that has loaded its model may join now."""
@@ -202,8 +191,14 @@ class Roster:
         history = self._history(process.node).noticed(
             is_draining=process.node in self.nodes.draining
         )
-        held_up = len({*self.seen.values()} - self._gone) < self.least
-        found = JoinWhenSteady().decide(history, now_s=self.clock(), held_up=held_up)
+        found = JoinWhenSteady().decide(
+            history,
+            now_s=self.clock(),
+            # That the one before is gone may be noticed late: in the next quorum, and if all
+            # were lost at once in the first that one of them forms, with its model loaded.
+            started_s=self._started_s.get(process, math.inf),
+            held_up=len(self.seen) < self.least,
+        )
         if isinstance(found, Admit):
             self._waiting_s[process] = self.clock()
         return found
@@ -227,7 +222,8 @@ class Roster:
         """Note who trains from now on, and what it says of their nodes."""
         for cell, process in self.seen.items():
             if now.get(cell) != process:
-                self._lose(process, self.clock())
+                lost = self._history(process.node).lost(self.clock(), self.reason_of(process))
+                self._histories[process.node] = lost
         for cell, process in now.items():
             if self.seen.get(cell) != process:
                 joined = self._history(process.node).joined(self.clock())

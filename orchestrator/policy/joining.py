@@ -1,5 +1,6 @@
 """Who may join now: a node that comes and goes waits, and many loads at once take turns."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -77,7 +78,8 @@ class JoinWhenSteady:
     """Let a newcomer in unless its node has been coming and going.
 
     Each join and each loss holds up everybody for a moment. A node whose workers were lost
-    ``k`` times after short stays waits ``steady_s * 2**(k - 1)`` after the last of them.
+    ``k`` times after short stays waits ``steady_s * 2**(k - 1)`` after the last of them, and
+    no longer than that from when the worker that asks was started: it came after the loss.
     """
 
     steady_s: float = 10.0
@@ -89,7 +91,9 @@ class JoinWhenSteady:
     window_s: float = 600.0
     """Losses longer ago are forgotten, and a stay as long as this was a steady one."""
 
-    def decide(self, node: NodeHistory, /, *, now_s: float, held_up: bool) -> Admission:
+    def decide(
+        self, node: NodeHistory, /, *, now_s: float, held_up: bool, started_s: float = math.inf
+    ) -> Admission:
         """Decide about a worker on this node that has loaded its model and asks to join.
 
         Args:
@@ -97,6 +101,8 @@ class JoinWhenSteady:
             now_s: The time, on the clock of the history.
             held_up: Fewer workers train than the job wants at least: then nobody can be
                 disturbed, and everybody is welcome.
+            started_s: When the worker's process began, on the same clock; if it is not known,
+                the history has to have losses at the time at which they happened.
         """
         if node.is_draining:
             return Refuse(f"node {node.node} is about to be taken away")
@@ -104,7 +110,7 @@ class JoinWhenSteady:
         if held_up or not quick:
             return Admit()
         wait_s = min(self.longest_s, self.steady_s * 2.0 ** (len(quick) - 1))
-        left_s = quick[-1] + wait_s - now_s
+        left_s = min(quick[-1], started_s) + wait_s - now_s
         if left_s <= 0:
             return Admit()
         times = "once" if len(quick) == 1 else f"{len(quick)} times"

@@ -74,9 +74,11 @@ def test_when_all_were_lost_at_once_nobody_waits_for_being_the_second_one_back(
     come(journal, 0, 1, 2)
     journal.quorum(1, (0, 1, 2), 0, 0)
     now[0] = 31.0
-    for cell in range(3):
-        journal.admit(cell, Process(f"node{cell}", 200 + cell, load_s=30.0), CLASS)
+    journal.admit(0, Process("node0", 200, load_s=30.0), CLASS)
     journal.quorum(2, (0,), 0, 0)
+    now[0] = 32.0
+    for cell in (1, 2):
+        journal.admit(cell, Process(f"node{cell}", 200 + cell, load_s=31.0), CLASS)
     assert [journal.may_join(cell) for cell in (1, 2)] == [Admit()] * 2
 
 

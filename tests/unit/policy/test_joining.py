@@ -1,5 +1,7 @@
 """Damping of joining and leaving, by a fake clock: numbers."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +56,18 @@ def test_each_quick_loss_doubles_the_wait_since_the_last_one(
         assert isinstance(answer, Wait)
         assert answer.seconds == pytest.approx(left_s)
         assert "node a was lost" in answer.reason
+
+
+@pytest.mark.parametrize(
+    ("started_s", "left_s"), [(101, 9), (95, 4), (90.5, None), (math.inf, 9)]
+)
+def test_a_loss_that_was_noticed_late_counts_from_when_the_next_worker_was_started(
+    started_s: float, left_s: float | None
+) -> None:
+    history = coming_and_going(100)
+    answer = POLICY.decide(history, now_s=101, held_up=False, started_s=started_s)
+    assert answer == Admit() if left_s is None else isinstance(answer, Wait)
+    assert left_s is None or getattr(answer, "seconds", None) == left_s
 
 
 def test_the_end_of_a_long_stay_is_not_held_against_a_node() -> None:
