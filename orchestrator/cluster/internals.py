@@ -311,7 +311,8 @@ def notes(client: Any, kind: str = "rebalance") -> dict[str, dict[str, str | flo
 def cell_trainer(on_head: bool) -> type:  # noqa: FBT001
     """Ray Train's trainer, less what a cell has no use for.
 
-    Its controller loads no torch, and no data set or placement group is watched over.
+    Its controller loads no torch, no data set or placement group is watched over, and one
+    worker alone has no process to meet others in.
 
     Args:
         on_head: Keep the controller beside the process that calls ``fit``; else Ray spreads
@@ -319,8 +320,16 @@ def cell_trainer(on_head: bool) -> type:  # noqa: FBT001
             their number.
     """
     from ray.train.v2._internal.constants import get_env_vars_to_propagate  # noqa: PLC0415
+    from ray.train.v2._internal.execution.callback import ControllerCallback  # noqa: PLC0415
     from ray.train.v2._internal.execution.controller import TrainController  # noqa: PLC0415
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer  # noqa: PLC0415
+
+    class MeetingNobody(ControllerCallback):  # type: ignore[misc]
+        """Told in the controller's process before it starts a worker."""
+
+        def after_controller_start(self, train_run_context: Any) -> None:  # noqa: ANN401
+            del train_run_context
+            leave_out_meetings()
 
     class CellTrainer(DataParallelTrainer):  # type: ignore[misc]
         """One cell's trainer."""
@@ -330,7 +339,8 @@ def cell_trainer(on_head: bool) -> type:  # noqa: FBT001
 
         def _create_default_callbacks(self) -> list[Any]:
             made = super()._create_default_callbacks()
-            return [each for each in made if type(each).__name__ not in UNUSED_CALLBACKS]
+            used = [each for each in made if type(each).__name__ not in UNUSED_CALLBACKS]
+            return [*used, MeetingNobody()] if self.scaling_config.num_workers == 1 else used
 
         def _initialize_and_run_controller(self, **given: Any) -> Any:  # noqa: ANN401
             here = {ray._raylet.RAY_NODE_ID_KEY: ray.get_runtime_context().get_node_id()}  # noqa: SLF001
@@ -343,3 +353,31 @@ def cell_trainer(on_head: bool) -> type:  # noqa: FBT001
             return ray.get(self.controller.get_result.remote())
 
     return CellTrainer
+
+
+class NoMeetings:
+    """Stands where a controller keeps the actor in which its workers meet."""
+
+    @classmethod
+    def options(cls, **given: Any) -> type["NoMeetings"]:  # noqa: ANN401
+        """As of an actor's class."""
+        del given
+        return cls
+
+    @classmethod
+    def remote(cls, **given: Any) -> "NoMeetings":  # noqa: ANN401
+        """As of an actor's class: starts nothing."""
+        del given
+        return cls()
+
+
+def leave_out_meetings() -> None:
+    """Let this process, a controller's, start no actor for its worker to meet others in.
+
+    It would be one more process of 100 MB a cell, and three seconds of a processor each time
+    that the cell starts.
+    """
+    from ray.train.v2._internal.execution.worker_group import state, worker_group  # noqa: PLC0415
+
+    worker_group.SynchronizationActor = NoMeetings
+    state._shutdown_sync_actor = lambda _: None  # noqa: SLF001
