@@ -5,9 +5,10 @@
     .venv/bin/python -m tests.bench.faults --load-s 30
 
 Each trial is a process with a cluster of its own, one after the other. A micro-batch takes
-0.1 s, as if an accelerator computed it, so that processors are free for those who start anew;
-the model, its data and its weights are real. Ours trains to the end, and has to end with the
-weights of the training that nothing happened to.
+0.1 s and gives a gradient that only its address decides, as if an accelerator computed it: the
+processors are free for those who start anew. What is loaded, rendered, added up, checkpointed
+and stepped on is real. Ours trains to the end, and has to end with the weights of the training
+that nothing happened to.
 """
 
 import argparse
@@ -46,6 +47,7 @@ HEADINGS = (*PHASES, "standstill", "gap", "from cap.", "replayed")
 def environment(load_s: float) -> dict[str, str]:
     """What all processes of a trial find."""
     told = {**os.environ, "OMP_NUM_THREADS": "1", "BENCH_MICRO_S": str(MICRO_S)}
+    told["BENCH_NO_WORK"] = "1"
     if load_s:
         told["BENCH_LOAD_S"] = str(load_s)
     told["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT / "tests/bench/emulated", ROOT)))
