@@ -63,9 +63,8 @@ class LocalCluster:
         """
         for node in self.cluster.worker_nodes:
             if node.node_id == node_id:
-                raylet = raylet_pid(node)
                 # Left to themselves, workers notice up to a second later that they are alone.
-                for pid in [raylet, *_descendants(raylet)]:
+                for pid in processes_below(raylet_pid(node)):
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 self.cluster.remove_node(node, allow_graceful=False)
@@ -73,14 +72,14 @@ class LocalCluster:
         raise FaultError(f"node {node_id} is not there", "local cluster", "Name a node of it")
 
 
-def _descendants(pid: int) -> list[int]:
-    """All processes that come from one, as they are now."""
-    found: list[int] = []
+def processes_below(pid: int) -> list[int]:
+    """A process and all that descend from it, as they are now."""
+    found = [pid]
     for thread in Path(f"/proc/{pid}/task").glob("*/children"):
         # A thread may end, and a process, while we look.
         with suppress(OSError):
             for child in map(int, thread.read_text().split()):
-                found += [child, *_descendants(child)]
+                found += processes_below(child)
     return found
 
 

@@ -10,7 +10,8 @@ import psutil
 from ray._raylet import GcsClient
 from ray.core.generated import autoscaler_pb2
 
-from orchestrator.cluster.local import LocalCluster
+from orchestrator.cluster.internals import raylet_pid
+from orchestrator.cluster.local import LocalCluster, processes_below
 
 Fault = Literal[
     "worker", "node", "freeze", "drain", "controller", "grow", "all_workers", "all_nodes"
@@ -82,10 +83,9 @@ class Breaker:
 
     def _freeze(self, node: str) -> None:
         [found] = [n for n in self.local.cluster.worker_nodes if n.node_id == node]
-        raylet = psutil.Process(found.all_processes["raylet"][0].process.pid)
-        for process in [raylet, *raylet.children(recursive=True)]:
-            os.kill(process.pid, signal.SIGSTOP)
-            self.frozen.append(process.pid)
+        for pid in processes_below(raylet_pid(found)):
+            os.kill(pid, signal.SIGSTOP)
+            self.frozen.append(pid)
 
     def _drain(self, node: str) -> None:
         deadline_ms = int(1000 * (time.time() + NOTICE_S))

@@ -27,13 +27,13 @@ from typing import Any
 
 import yaml
 
-from orchestrator.cluster.local import LocalCluster, start_cluster
+from orchestrator.cluster.local import LocalCluster, processes_below, start_cluster
 from orchestrator.config.job import Job
 from orchestrator.simulate.replay import compare
 from orchestrator.tracking.events import decode_log
 from orchestrator.tracking.summary import summarise
 from tests.faults.chaos_picture import draw
-from tests.faults.disasters import SLOT, processes_below
+from tests.faults.disasters import SLOT
 from tests.faults.kinds import KINDS, Kind, Stage
 
 QUIET_STEPS = 8

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.cluster.local import processes_below
+
 SLOT = {"slot": 1.0}
 """A worker's place: with one a node, a cell whose node is lost has to wait for another."""
 
@@ -51,19 +53,6 @@ def ask_worker_to_end(joined: dict[str, Any]) -> None:
 def parent_of(pid: int) -> int:
     """Of a process of this machine."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def processes_below(pid: int) -> list[int]:
-    """A process and all that descend from it."""
-    found = [pid]
-    for line in Path("/proc").iterdir():
-        if line.name.isdecimal():
-            try:
-                if parent_of(int(line.name)) == pid:
-                    found += processes_below(int(line.name))
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-    return found
 
 
 def signal_node(joined: dict[str, Any], number: int) -> None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cluster.internals import connect_gcs, drain_node
-from orchestrator.cluster.local import LocalCluster
-from tests.faults.disasters import SLOT, kill_worker, processes_below, signal_node
+from orchestrator.cluster.internals import connect_gcs, drain_node, raylet_pid
+from orchestrator.cluster.local import LocalCluster, processes_below
+from tests.faults.disasters import SLOT, kill_worker, signal_node
 
 NODES = 3
 NEW_NODE_S = 3.0
@@ -75,8 +75,7 @@ class Stage:
 
     def on_head(self, name: str) -> None:
         """SIGKILL to one process of the head, by the name that Ray gives it."""
-        raylet = self.cluster.cluster.head_node.all_processes["raylet"][0].process.pid
-        for pid in processes_below(raylet):
+        for pid in processes_below(raylet_pid(self.cluster.cluster.head_node)):
             title = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
             if name in title:
                 os.kill(pid, signal.SIGKILL)
