@@ -30,7 +30,9 @@ import yaml
 from orchestrator.cluster.local import LocalCluster, processes_below, start_cluster
 from orchestrator.config.job import Job
 from orchestrator.simulate.replay import compare
+from orchestrator.storage import Store
 from orchestrator.tracking.events import decode_log
+from orchestrator.tracking.run_log import read_log
 from orchestrator.tracking.summary import summarise
 from tests.faults.chaos_picture import draw
 from tests.faults.disasters import SLOT
@@ -91,13 +93,9 @@ class Run:
 
     def new_events(self) -> list[dict[str, Any]]:
         """What was written since this was asked last."""
-        try:
-            lines = (self.run_dir / "events.jsonl").read_text().splitlines(keepends=True)
-        except OSError:
-            return []
-        whole = [line for line in lines[self._read :] if line.endswith("\n")]
-        self._read += len(whole)
-        return [dict(event) for event in decode_log(whole)]
+        new = read_log(Store.open(str(self.run_dir)))[self._read :]
+        self._read += len(new)
+        return [dict(event) for event in new]
 
     def driver(self) -> int | None:
         """The process that trains, below the one that watches over it."""
@@ -225,8 +223,7 @@ def chaos(job: Job, kinds: Sequence[Kind], folder: Path, timeout_s: float) -> Re
     with start_cluster(3, cpus=2, resources=SLOT) as cluster:
         alone = undisturbed(job, cluster.address, folder, timeout_s)
         result, faults, missing = disturbed(job, kinds, cluster, folder, timeout_s)
-    log = (Path(job.storage.path) / job.name / "events.jsonl").read_text().splitlines()
-    events = decode_log(log)
+    events = read_log(Store.open(f"{job.storage.path}/{job.name}"))
     measure(faults, events)
     goodput = summarise(events).goodput
     return Report(

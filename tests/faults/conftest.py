@@ -4,7 +4,6 @@ import queue
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,8 @@ from orchestrator.cluster.prepare import prepare
 from orchestrator.cluster.session import open_session
 from orchestrator.cluster.training import TrainResult, train
 from orchestrator.config.job import Job
-from orchestrator.tracking.events import decode_log
+from orchestrator.storage import Store
+from orchestrator.tracking.run_log import read_log
 from tests.faults.disasters import SLOT, Disturbance
 
 NODES = 3
@@ -81,8 +81,8 @@ def assert_every_sample_once(result: TrainResult) -> None:
 
 def events_of(result: TrainResult, *kinds: str) -> list[dict[str, Any]]:
     """What the run's log holds of some kinds."""
-    lines = (Path(result.run_dir) / "events.jsonl").read_text().splitlines()
-    return [event for event in decode_log(lines) if event["kind"] in kinds]
+    events = read_log(Store.open(result.run_dir))
+    return [dict(event) for event in events if event["kind"] in kinds]
 
 
 def train_disturbed(job: Job, *disturbances: Disturbance) -> TrainResult:

@@ -252,10 +252,12 @@ class Fleet:
 
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
         """What all cells have told so far, in order of time."""
+        # They are still writing: the store leaves out a line that is not finished.
+        store = Store.open(str(self.folder))
         lines = [
             json.loads(line)
             for path in self.folder.glob("cell*.jsonl")
-            for line in path.read_text().splitlines()
+            for line in store.read_lines(path.name)
         ]
         found = [line for line in lines if kind in (None, line["kind"])]
         return sorted(found, key=lambda line: float(line["wall_s"]))

@@ -14,6 +14,8 @@ from orchestrator.cluster.searching.stage import View
 from orchestrator.cluster.training import train
 from orchestrator.config.search import SearchConfig
 from orchestrator.search.space import job_with
+from orchestrator.storage import Store
+from orchestrator.tracking.run_log import read_log
 from tests.faults.conftest import scale
 from tests.faults.disasters import SLOT
 
@@ -54,8 +56,8 @@ class Resizing:
             self._cluster.kill_node(self._node_of(running[0]))
 
     def _node_of(self, name: str) -> str:
-        lines = (self._runs / name / "events.jsonl").read_text().splitlines()
-        joined = [event for event in map(json.loads, lines) if event["kind"] == "joined"]
+        events = read_log(Store.open(str(self._runs / name)))
+        joined = [event for event in events if event["kind"] == "joined"]
         return str(joined[-1]["node"])
 
 

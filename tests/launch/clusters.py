@@ -6,13 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.cluster.local import FAST_HEALTH_CHECK
-from orchestrator.tracking.events import Event, decode
+from orchestrator.storage import Store
+from orchestrator.tracking.events import Event
+from orchestrator.tracking.run_log import read_log
 from tests.launch.worlds import PROGRAM, Host, World
 
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
@@ -124,11 +125,7 @@ class Run:
 
     def events(self, *kinds: str) -> list[Event]:
         """What its log holds of some kinds, or all of it."""
-        found: list[Event] = []
-        with suppress(FileNotFoundError):
-            # The last line may be only half written.
-            *lines, _ = (self.folder / "events.jsonl").read_text().split("\n")
-            found = [decode(line) for line in lines]
+        found = read_log(Store.open(str(self.folder)))
         return [event for event in found if not kinds or event["kind"] in kinds]
 
     def step(self) -> int:
