@@ -1,50 +1,65 @@
-"""Whether the lighthouse has died since: a connection to it that is only held.
+"""Which lighthouse has answered: told by a connection to it that is only held.
 
-A lighthouse that was started again numbers its agreements from one. A cell that does not know
-would take a new agreement for its old one of the same number, and not meet the others. The
-system closes a dead process's connections at once, before another can listen at its port.
+A lighthouse that was started again numbers its agreements from one, and its answers do not say
+whose they are. A cell that does not know would take a new agreement for its old one of the same
+number, and not meet the others. The system closes a dead process's connections at once, before
+another can listen at its port; a lighthouse that lives closes none that is silent.
 """
 
 import socket
-import threading
-import time
-from collections.abc import Callable
 
-AGAIN_S = 0.05
 TIMEOUT_S = 2.0
 
 
-def watch_beacon(host: str, port: int, on_death: Callable[[], None]) -> None:
-    """Call ``on_death`` whenever whoever listens there has died, from a thread of its own."""
-    threading.Thread(target=_watch, args=(host, port, on_death), daemon=True).start()
+class Beacon:
+    """The lighthouse at an address.
+
+    Args:
+        host: Where it listens.
+        port: At which port.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._where = (host, port)
+        self._held = self._connected()
+
+    def is_another(self) -> bool:
+        """Whether another lighthouse listens than did last time, or at first.
+
+        To be asked right after an answer. If one has died and none listens yet, the answer
+        was the last of the one that died.
+        """
+        if self._held is not None and not _has_ended(self._held):
+            return False
+        found = self._connected()
+        if found is None:
+            return False
+        self.close()
+        self._held = found
+        return True
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._held is not None:
+            self._held.close()
+
+    def _connected(self) -> socket.socket | None:
+        try:
+            held = socket.create_connection(self._where, TIMEOUT_S)
+        except OSError:
+            return None
+        held.settimeout(0)
+        # A machine that is gone closes nothing: the system asks now and then.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return held
 
 
-def _watch(host: str, port: int, on_death: Callable[[], None]) -> None:
-    while True:
-        held = _connected(host, port)
-        if held is None:
-            on_death()
-            while (held := _connected(host, port)) is None:
-                time.sleep(AGAIN_S)
-        with held:
-            _wait_for_end(held)
-
-
-def _connected(host: str, port: int) -> socket.socket | None:
-    try:
-        held = socket.create_connection((host, port), TIMEOUT_S)
-    except OSError:
-        return None
-    # A machine that is gone closes nothing: the system asks now and then.
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    held.settimeout(None)
-    return held
-
-
-def _wait_for_end(held: socket.socket) -> None:
-    """Return once the other side has closed. One that lives may do so too, with the idle."""
+def _has_ended(held: socket.socket) -> bool:
     try:
         while held.recv(1024):
             pass
+    except BlockingIOError:
+        return False
     except OSError:
-        return
+        pass
+    return True

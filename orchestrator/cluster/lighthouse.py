@@ -40,6 +40,9 @@ class Lighthouse:
         before = ray.get(book.lighthouse.remote(), timeout=ANSWER_S)
         # The same again in another life: the cells go on asking there.
         port = int(before.rsplit(":", 1)[1]) if before else 0
+        if port:
+            # Before it listens: its first agreement must not come to the journal before that.
+            self._tell(book, f"http://{self._host}:{port}")
         self._server = native().LighthouseServer(
             bind=f"{self._host}:{port}",
             min_replicas=min_workers,
@@ -47,7 +50,12 @@ class Lighthouse:
             quorum_tick_ms=TICK_MS,
             heartbeat_timeout_ms=HEARTBEAT_TIMEOUT_MS,
         )
-        ray.get(book.lighthouse_is_at.remote(self.address()), timeout=ANSWER_S)
+        if not port:
+            self._tell(book, self.address())
+
+    @staticmethod
+    def _tell(book: Any, url: str) -> None:  # noqa: ANN401 - an actor's handle has no type
+        ray.get(book.lighthouse_is_at.remote(url), timeout=ANSWER_S)
 
     def address(self) -> str:
         """URL of the server, by the node's address: a host name need not resolve elsewhere."""

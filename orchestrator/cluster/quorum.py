@@ -17,7 +17,7 @@ from torch.distributed.distributed_c10d import AllreduceOptions
 from torchft.manager import Manager
 from torchft.process_group import ProcessGroupGloo
 
-from orchestrator.cluster.beacon import watch_beacon
+from orchestrator.cluster.beacon import Beacon
 from orchestrator.cluster.interfaces import meet_at
 from orchestrator.cluster.transport import StateTransport
 from orchestrator.errors import FaultError
@@ -28,7 +28,8 @@ HEARTBEAT_S = 0.1
 AGREE_WAIT_S = 60.0
 """How long one question for an agreement stands; it is asked again while the run goes on."""
 MEET_TIMEOUT_S = 8.0
-"""The longest that those who agreed wait for each other's connections."""
+"""The longest that those who agreed wait for each other's addresses; Gloo waits five times as
+long for a connection to one of them."""
 SUM_TIMEOUT_S = 1.3
 SUM_BYTES_PER_S = 16e6
 MOST_SUM_TIMEOUT_S = 300.0
@@ -59,10 +60,28 @@ class _WatchedGloo(ProcessGroupGloo):  # type: ignore[misc]
 
     quorum_id = -1
     cells: tuple[int, ...] = ()
+    meetings = 0
+    """How often cells have met: numbers of agreements come again with a new lighthouse."""
 
     def configure(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - torchft's signature
         super().configure(*args, **kwargs)
         self.quorum_id, self.cells = int(args[4]), tuple(int(cell) for cell in args[7])
+        self.meetings += 1
+
+
+class _Asking:
+    """torchft's client to the lighthouse, by way of its manager; ``heard`` with each answer."""
+
+    def __init__(self, client: Any, heard: Callable[[], None]) -> None:  # noqa: ANN401
+        self._client, self._heard = client, heard
+
+    def _quorum(self, **asked: Any) -> Any:  # noqa: ANN401 - torchft's signature
+        answer = self._client._quorum(**asked)  # noqa: SLF001
+        self._heard()
+        return answer
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._client, name)
 
 
 class CellPeers:
@@ -86,10 +105,11 @@ class CellPeers:
         self._seat = seat
         self._watch, self._goes_on = watch, goes_on
         self._failed_sums = 0
-        self._watched = self._swept = -1
+        self._watched = self._swept = 0
         self.waiting_since_s: float | None = None
         """Since when this cell waits for the others, on the monotonic clock; None: it works."""
         meet_at(seat.host)
+        self._transport = StateTransport(seat.host, seat.token)
         # Its own, which ends with it.
         self._store = TCPStore(seat.host, 0, is_master=True, wait_for_workers=False)
         self._gloo = _WatchedGloo(timedelta(seconds=MEET_TIMEOUT_S))
@@ -110,7 +130,7 @@ class CellPeers:
             replica_id=f"cell{seat.cell}",
             hostname=seat.host,
             heartbeat_interval=timedelta(seconds=HEARTBEAT_S),
-            checkpoint_transport=StateTransport(seat.host, seat.token),
+            checkpoint_transport=self._transport,
             # Every cell starts from the same seed or the same checkpoint, to the bit.
             init_sync=False,
             # A lighthouse that died comes back; until then it is asked every tenth of a second.
@@ -118,12 +138,15 @@ class CellPeers:
         )
         self._manager.load_state_dict({"step": replica.progress.round, "batches_committed": 0})
         where = urlsplit(seat.lighthouse)
-        watch_beacon(str(where.hostname), int(where.port or 0), self._forget_agreement)
+        self._beacon = Beacon(str(where.hostname), int(where.port or 0))
+        self._manager._client = _Asking(self._manager._client, self._heard)  # noqa: SLF001
 
-    def _forget_agreement(self) -> None:
-        """The lighthouse has died: the next agreement is a new one, whatever its number."""
-        # An agreement that is under way is compared with this when it comes.
-        self._manager._quorum_id = -1  # noqa: SLF001
+    def _heard(self) -> None:
+        """The lighthouse has answered; torchft compares the answer's number after this."""
+        self._transport.allow()
+        if self._beacon.is_another():
+            # A new agreement, whatever its number.
+            self._manager._quorum_id = -1  # noqa: SLF001
 
     def agree(self) -> Membership | None:
         self.waiting_since_s = time.monotonic()
@@ -138,8 +161,8 @@ class CellPeers:
         A lighthouse that was started anew counts from one again, and whoever meets in the name
         of an old number must not find old addresses. All have met by now: a sum came after.
         """
-        if self._swept != self._gloo.quorum_id:
-            self._swept = self._gloo.quorum_id
+        if self._swept != self._gloo.meetings:
+            self._swept = self._gloo.meetings
             for key in self._store.list_keys():
                 if key.startswith("torchft/"):
                     self._store.delete_key(key)
@@ -159,8 +182,8 @@ class CellPeers:
             self._gloo.abort()
             self._manager.should_commit()
             return None
-        if self._gloo.quorum_id != self._watched:
-            self._watched = self._gloo.quorum_id
+        if self._watched != self._gloo.meetings:
+            self._watched = self._gloo.meetings
             self._watch(self._gloo.quorum_id, self._gloo.cells)
         rank = int(self._manager.participating_rank())
         assert self._gloo.cells[rank] == self._seat.cell, f"{self._gloo.cells} at rank {rank}"
@@ -204,4 +227,5 @@ class CellPeers:
 
     def leave(self) -> None:
         """Take this cell out of the quorum."""
+        self._beacon.close()
         self._manager.shutdown(wait=False)

@@ -15,6 +15,8 @@ from torchft.checkpointing.transport import CheckpointTransport
 
 from orchestrator.errors import FaultError
 
+OPEN_S = 1.0
+"""How long a newcomer may be ahead of its neighbour with the same agreement."""
 # Nodes reach each other without the proxy that a machine may have for everything else.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -25,27 +27,37 @@ class _Shelf:
     def __init__(self, token: str, wait_s: float) -> None:
         self.token = token
         self._wait_s = wait_s
-        self._ready = threading.Condition()
+        self._changed = threading.Condition()
+        self._is_open = False
         self._content: tuple[int, bytes] | None = None
 
-    def put(self, step: int, content: bytes) -> None:
-        with self._ready:
-            self._content = (step, content)
-            self._ready.notify_all()
+    def open(self) -> None:
+        with self._changed:
+            self._is_open = True
+            self._changed.notify_all()
 
-    def clear(self) -> None:
-        with self._ready:
-            self._content = None
+    def put(self, step: int, content: bytes) -> None:
+        with self._changed:
+            self._content = (step, content)
+            self._is_open = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._content, self._is_open = None, False
+            self._changed.notify_all()
 
     def take(self, step: int) -> bytes | None:
         def is_there() -> bool:
             return self._content is not None and self._content[0] == step
 
-        with self._ready:
-            # The newcomer may ask before this replica has seen the same agreement.
-            if not self._ready.wait_for(is_there, self._wait_s) or self._content is None:
+        with self._changed:
+            # The newcomer may ask before this replica has seen the same agreement; and after it
+            # has given it up, when nothing will come any more.
+            if not self._changed.wait_for(lambda: self._is_open, OPEN_S):
                 return None
-            return self._content[1]
+            self._changed.wait_for(lambda: is_there() or not self._is_open, self._wait_s)
+            return self._content[1] if self._content is not None and is_there() else None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -88,7 +100,8 @@ class StateTransport(CheckpointTransport[dict[str, Any]]):  # type: ignore[misc]
     Args:
         host: The address to listen on: the node's own, as other nodes reach it.
         token: The run's secret; whoever does not send it gets 401.
-        wait_s: How long a newcomer that asks early is kept waiting before it gets 404.
+        wait_s: How long a newcomer is kept waiting for a state that may come, before it gets
+            404: others write theirs for seconds.
     """
 
     def __init__(self, host: str, token: str, wait_s: float = 30.0) -> None:
@@ -110,8 +123,12 @@ class StateTransport(CheckpointTransport[dict[str, Any]]):  # type: ignore[misc]
     ) -> None:
         self._shelf.put(step, state_dict["user"]["default"])
 
+    def allow(self) -> None:
+        """An agreement has come: a state may follow, until ``disallow_checkpoint``."""
+        self._shelf.open()
+
     def disallow_checkpoint(self) -> None:
-        self._shelf.clear()
+        self._shelf.close()
 
     def recv_checkpoint(
         self,

@@ -14,7 +14,15 @@ from orchestrator.cluster.internals import raylet_pid
 from orchestrator.cluster.local import LocalCluster, processes_below
 
 Fault = Literal[
-    "worker", "node", "freeze", "drain", "controller", "grow", "all_workers", "all_nodes"
+    "worker",
+    "node",
+    "freeze",
+    "drain",
+    "controller",
+    "lighthouse",
+    "grow",
+    "all_workers",
+    "all_nodes",
 ]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 IN_WORDS: dict[str, str] = {
@@ -24,15 +32,18 @@ IN_WORDS: dict[str, str] = {
     "freeze": "node frozen",
     "drain": "notice of 30 s, then node lost",
     "controller": "a controller SIGKILLed",
+    "lighthouse": "the lighthouse SIGKILLed",
     "grow": "node added",
     "all_workers": "all workers SIGKILLed",
     "all_nodes": "all nodes lost, as many added",
 }
+OURS_ALONE: tuple[Fault, ...] = ("lighthouse",)
+"""Faults of what stock Ray Train does not have."""
 SLOT = {"slot": 1.0}
 """A worker's place: one a node."""
 NODES = 3
 NOTICE_S = 30.0
-CONTROLLER = "ray::TrainController"
+CONTROLLER, LIGHTHOUSE = "ray::TrainController", "ray::Lighthouse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +75,8 @@ class Breaker:
             "all_nodes": lambda: self._replace(workers),
             "freeze": lambda: self._freeze(workers[-1].node),
             "drain": lambda: self._drain(workers[-1].node),
-            "controller": lambda: os.kill(newest_controller(), signal.SIGKILL),
+            "controller": lambda: os.kill(newest_process(CONTROLLER), signal.SIGKILL),
+            "lighthouse": lambda: os.kill(newest_process(LIGHTHOUSE), signal.SIGKILL),
             "grow": self._grow,
         }
         act[fault]()
@@ -103,16 +115,16 @@ class Breaker:
                 os.kill(pid, signal.SIGKILL)
 
 
-def newest_controller() -> int:
-    """Process of the trainer that was started last, of all that came from this one."""
-    found = [p for p in psutil.Process().children(recursive=True) if _is_controller(p)]
-    assert found, f"no process is called {CONTROLLER}"
+def newest_process(title: str) -> int:
+    """The process so called that was started last, of all that came from this one."""
+    found = [p for p in psutil.Process().children(recursive=True) if _is_called(p, title)]
+    assert found, f"no process is called {title}"
     return max(found, key=lambda process: process.create_time()).pid
 
 
-def _is_controller(process: psutil.Process) -> bool:
+def _is_called(process: psutil.Process, title: str) -> bool:
     try:
-        return " ".join(process.cmdline()).startswith(CONTROLLER)
+        return " ".join(process.cmdline()).startswith(title)
     except psutil.Error:
         return False
 

@@ -266,8 +266,12 @@ class Fleet:
         """Return once something is so."""
         end_s = time.monotonic() + PATIENCE_S
         while not is_so():
-            assert time.monotonic() < end_s, f"{what}: not so after {PATIENCE_S:.0f} s"
+            assert time.monotonic() < end_s, self._overdue(what)
             time.sleep(0.02)
+
+    def _overdue(self, what: str) -> str:
+        newest = "\n".join(map(str, self.events()[-12:]))
+        return f"{what}: not so after {PATIENCE_S:.0f} s; what was told last:\n{newest}"
 
     def wait_until_done(self, *cells: int) -> None:
         """Return once these cells have trained to the end."""

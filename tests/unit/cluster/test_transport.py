@@ -89,6 +89,19 @@ def test_a_newcomer_may_ask_before_the_state_is_there() -> None:
     patient.shutdown()
 
 
+def test_who_waits_for_a_state_hears_at_once_that_its_round_was_given_up() -> None:
+    patient = StateTransport("127.0.0.1", TOKEN, wait_s=20.0)
+    patient.allow()
+    later = threading.Timer(0.1, patient.disallow_checkpoint)
+    began_s = time.monotonic()
+    later.start()
+    assert refusal(f"{patient.metadata()}8", f"Bearer {TOKEN}") == 404
+    assert refusal(f"{patient.metadata()}8", f"Bearer {TOKEN}") == 404
+    assert time.monotonic() - began_s < 10
+    later.join()
+    patient.shutdown()
+
+
 def test_a_state_is_served_only_as_long_as_it_is_the_round(neighbour: StateTransport) -> None:
     offer(neighbour, 7)
     neighbour.disallow_checkpoint()
