@@ -115,7 +115,9 @@ def table(trainings: Trainings) -> Iterator[str]:
         means = (trainings.mean(task, method) for task in TASKS)
         cells = ["" if mean is None else f"{100 * mean:.1f}" for mean in means]
         tokens = np.mean([one["lm_tokens"][str(BAR_IMAGES)] for one in found])
-        cpu_s = np.median([one["cpu_s"] for one in found])
+        # Earlier seeds may have been trained on another machine.
+        last = max(one["seed"] for one in found)
+        cpu_s = np.median([one["cpu_s"] for one in found if one["seed"] == last])
         yield f"| {method} | {' | '.join(cells)} | {tokens:.0f} | {cpu_s:.0f} |"
 
 
