@@ -25,6 +25,8 @@ from orchestrator.train.contracts import Membership
 from orchestrator.train.state import Replica
 
 HEARTBEAT_S = 0.1
+HEARD_S = 2 * HEARTBEAT_S
+"""After which a lighthouse that has just come has heard from all who live."""
 AGREE_WAIT_S = 60.0
 """How long one question for an agreement stands; it is asked again while the run goes on."""
 MEET_TIMEOUT_S = 8.0
@@ -105,7 +107,7 @@ class CellPeers:
         self._seat = seat
         self._watch, self._goes_on = watch, goes_on
         self._failed_sums = 0
-        self._watched = self._swept = 0
+        self._watched = self._swept = self._met_before = 0
         self.waiting_since_s: float | None = None
         """Since when this cell waits for the others, on the monotonic clock; None: it works."""
         meet_at(seat.host)
@@ -147,6 +149,7 @@ class CellPeers:
         if self._beacon.is_another():
             # A new agreement, whatever its number.
             self._manager._quorum_id = -1  # noqa: SLF001
+            self._met_before = len(self._gloo.cells)
 
     def agree(self) -> Membership | None:
         self.waiting_since_s = time.monotonic()
@@ -178,6 +181,11 @@ class CellPeers:
         # By chance of the number that the last one had before the lighthouse was started anew.
         if is_another and not self._manager.errored():
             self._manager.report_error(RuntimeError("an agreement of an old number"))
+        met_before, self._met_before = self._met_before, 0
+        if len(self._gloo.cells) < met_before and not self._manager.errored():
+            # A lighthouse that has just come takes those who ask first for all there are.
+            time.sleep(HEARD_S)
+            self._manager.report_error(RuntimeError("the lighthouse has not heard all yet"))
         if self._manager.errored():
             self._gloo.abort()
             self._manager.should_commit()

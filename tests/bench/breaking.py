@@ -115,9 +115,14 @@ class Breaker:
                 os.kill(pid, signal.SIGKILL)
 
 
+def called(title: str) -> list[psutil.Process]:
+    """The processes that Ray calls so, of all that came from this one."""
+    return [p for p in psutil.Process().children(recursive=True) if _is_called(p, title)]
+
+
 def newest_process(title: str) -> int:
-    """The process so called that was started last, of all that came from this one."""
-    found = [p for p in psutil.Process().children(recursive=True) if _is_called(p, title)]
+    """The one of them that was started last."""
+    found = called(title)
     assert found, f"no process is called {title}"
     return max(found, key=lambda process: process.create_time()).pid
 
