@@ -75,11 +75,17 @@ def _words(tensor: Tensor) -> Iterable[Tensor]:
 
 def _hash_piece(parts: list[Tensor]) -> Tensor:
     size, device = sum(part.numel() for part in parts), parts[0].device
+    products = scratch("products", size, torch.int64, device)
+    weights = _place_weights(device)[:size]
+    if device.type == "cpu":
+        # A product of two formats is made from a copy in the wider one. The heap may put a sum
+        # where one was and grow for the next: by twice the state, piece by piece.
+        torch.cat(parts, out=products)
+        return products.mul_(weights).sum()
     words = parts[0]
     if len(parts) > 1:
         words = torch.cat(parts, out=scratch("words", size, torch.int32, device))
-    products = scratch("products", size, torch.int64, device)
-    return torch.mul(words, _place_weights(device)[:size], out=products).sum()
+    return torch.mul(words, weights, out=products).sum()
 
 
 @lru_cache(maxsize=4)
