@@ -68,8 +68,8 @@ def see_through(
     return {"problem": f"{cells} cells have not trained together after {PATIENCE_S:.0f} s"}
 
 
-def trial(cells: int, folder: Path) -> dict[str, Any]:
-    """Start a training of so many cells."""
+def trial(cells: int, folder: Path, out: Path) -> None:
+    """Start a training of so many cells, and write down what that took."""
     shape = Shape(steps=STEPS, global_batch=GLOBAL_BATCH, workers=(1, cells))
     log: list[dict[str, Any]] = []
     with (
@@ -77,17 +77,16 @@ def trial(cells: int, folder: Path) -> dict[str, Any]:
         open_session(local.address, cpus=1),
     ):
         prepared = prepare(make_job(folder, shape))
-        return see_through(
-            ThreadPoolExecutor(1).submit(train, prepared, log.extend), log, cells
-        )
+        training = ThreadPoolExecutor(1).submit(train, prepared, log.extend)
+        # In here: Ray may end this process with the cluster.
+        out.write_text(json.dumps(see_through(training, log, cells)))
 
 
 def main_of_one(cells: str, out: str) -> None:
     """Do one trial, and write what was found to a file."""
     # The training is still at it, in a cluster that has ended.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        found = trial(int(cells), Path(folder))
-    Path(out).write_text(json.dumps(found))
+        trial(int(cells), Path(folder), Path(out))
     os._exit(0)
 
 
