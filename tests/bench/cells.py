@@ -109,8 +109,14 @@ def in_a_process(cells: int) -> dict[str, Any]:
         )
         try:
             process.wait(PATIENCE_S + 120)
+        except subprocess.TimeoutExpired:
+            return {"problem": f"{cells} cells: no word after {PATIENCE_S + 120:.0f} s"}
         finally:
             end(process)
+        if not out.exists():
+            return {
+                "problem": f"{cells} cells: ended with {process.returncode}, see {log.name}"
+            }
         found: dict[str, Any] = json.loads(out.read_text())
         return found
 
