@@ -13,29 +13,24 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Literal, assert_never
 
-from orchestrator.cluster.ledger import rounds_that_count, slot_of
+from orchestrator.cluster.ledger import Ledger, rounds_that_count, slot_of
 from orchestrator.cluster.outcome import Failure, Outcome, Terms, failure_of
 from orchestrator.cluster.patience import patiently
 from orchestrator.cluster.roster import UNKNOWN, NodeView, Orders, Process, Roster
-from orchestrator.errors import ConfigError, FaultError, StorageError
+from orchestrator.errors import ConfigError, FaultError
 from orchestrator.policy.faults import Budget, FaultKind, kind_of
 from orchestrator.policy.joining import Admission, Admit, Hold, Start
 from orchestrator.policy.slowness import Keep, Name, Release
 from orchestrator.storage import Store
-from orchestrator.tracking.event_log import EventLog
 from orchestrator.tracking.events import (
     Event,
     EventValue,
-    encode,
     make_event,
     number,
     whole_number,
 )
-from orchestrator.tracking.run_log import EVENTS, read_log
 from orchestrator.train.manifest import RunManifest, admit, freeze, give_up_exact, read_manifest
 
-DURABLE_S = 90.0
-"""The longest that is waited for a store to take what a training depends on."""
 FAILED_S = 10.0
 LOOK_S = 0.5
 """How often the cluster is asked which nodes are about to go."""
@@ -72,9 +67,8 @@ class Journal:
         self._store = store
         self._terms = terms
         self._lock = threading.RLock()
-        self._log = EventLog(store, EVENTS, guard)
-        self._events = read_log(store)
-        self._rounds = rounds_that_count(self._events)
+        self._ledger = Ledger(store, guard)
+        self._rounds = rounds_that_count(self._ledger.events)
         self._roster = Roster(terms.cells[0], clock, time.time)
         self._budget = Budget(cells=terms.cells[1])
         self._charged: set[Process] = set()
@@ -84,7 +78,7 @@ class Journal:
         self._refused: set[int] = set()
         self._outcome: Outcome | None = None
         self._writer: tuple[int, float] | None = None
-        for event in self._events:
+        for event in self._ledger.events:
             # Cells, quorums and the outcome of another driver are not ours.
             if event.get("generation") == terms.generation:
                 self._recall(event)
@@ -129,45 +123,31 @@ class Journal:
     def read(self, first: int) -> tuple[list[Event], Outcome | None]:
         """The events from number ``first`` on, and the outcome once there is one."""
         with self._lock:
-            return self._events[first:], self._outcome
+            return self._ledger.events[first:], self._outcome
 
     def record(self, events: list[Event]) -> None:
         """Append events; a round that several workers report is written once."""
         with self._lock:
             # A set, not a maximum: calls of one worker may overtake each other.
             fresh = [e for e in events if whole_number(e, "round") not in self._rounds]
-            self._write(fresh)
+            self._ledger.write(fresh)
             # Only now: what the store did not take, another worker may still report.
             self._rounds |= rounds_that_count(fresh)
             if any("round" in event for event in fresh):
                 self._budget = self._budget.step_done()
             self._round_s.extend(number(e, "round_s") for e in fresh if e["kind"] == "step")
             self._roster.step_s = statistics.median(self._round_s) if self._round_s else 0.0
-
-    def _write(self, events: list[Event]) -> None:
-        if events:
-            self._log.append(encode(event) for event in events)
-            self._events.extend(events)
-
-    def _make_durable(self, what: str) -> None:
-        """Return once all that was told is written.
-
-        Raises:
-            StorageError: It is not, for as long as one may wait.
-        """
-        if not self._log.flush(DURABLE_S):
-            raise StorageError(
-                f"{what} could not be written for {DURABLE_S:.0f} s: {self._log.problem}",
-                self._store.url,
-                "Look at the store; the same command goes on from the last checkpoint",
-            )
+        if fresh:
+            self._ledger.settle()
 
     def empty_slots(self, slots: list[Event]) -> None:
         """Make empty slots durable; a slot that is known already is not written again."""
         with self._lock:
-            known = {slot_of(event) for event in self._events if event["kind"] == "empty_slot"}
-            self._write([slot for slot in slots if slot_of(slot) not in known])
-        self._make_durable("which slots are empty")
+            known = {
+                slot_of(event) for event in self._ledger.events if event["kind"] == "empty_slot"
+            }
+            self._ledger.write([slot for slot in slots if slot_of(slot) not in known])
+        self._ledger.make_durable("which slots are empty")
 
     def halved(self, event: Event) -> None:
         """Return once it is durable that the run is not exact any more.
@@ -177,7 +157,7 @@ class Journal:
         """
         patiently(self._give_up_exact)
         with self._lock:
-            self._write([event])
+            self._ledger.write([event])
 
     def _give_up_exact(self) -> None:
         with self._lock:
@@ -195,7 +175,9 @@ class Journal:
             except ConfigError as error:
                 if cell not in self._refused:
                     self._refused.add(cell)
-                    self._write([self._event("refused", cell=cell, reason=error.problem)])
+                    self._ledger.write(
+                        [self._event("refused", cell=cell, reason=error.problem)]
+                    )
                 if not self._roster.processes:
                     # Nobody trains, and nobody would: that is a person's to decide.
                     self.fail(Failure.of(error))
@@ -222,7 +204,9 @@ class Journal:
         Counts as a start: a cluster on which no trainer runs is not tried for ever.
         """
         with self._lock:
-            self._write([self._event("waiting", reason=f"cell {cell} did not run: {reason}")])
+            self._ledger.write(
+                [self._event("waiting", reason=f"cell {cell} did not run: {reason}")]
+            )
             self._spend("worker", reason)
 
     def _charge(self, before: Process, now: Process) -> None:
@@ -246,9 +230,9 @@ class Journal:
             case Keep():
                 return
             case Name(cell=cell, reason=reason):
-                self._write([self._event("slow", cell=cell, reason=reason)])
+                self._ledger.write([self._event("slow", cell=cell, reason=reason)])
             case Release(cell=cell, reason=reason):
-                self._write([self._event("released", cell=cell, reason=reason)])
+                self._ledger.write([self._event("released", cell=cell, reason=reason)])
             case _:
                 assert_never(verdict)
 
@@ -263,7 +247,7 @@ class Journal:
             found = self._roster.admission(cell)
             process = self._roster.processes.get(cell, UNKNOWN)
             if not isinstance(found, Admit) and self._roster.is_news(process, "held"):
-                self._write([self._event("held", cell=cell, reason=found.reason)])
+                self._ledger.write([self._event("held", cell=cell, reason=found.reason)])
             return found
 
     def quorum(self, quorum_id: int, cells: tuple[int, ...], step: int, round_: int) -> None:
@@ -284,11 +268,12 @@ class Journal:
                 + [self._came(*each, where) for each in joined.items()]
                 + [self._event("quorum", **where, quorum=quorum_id)]
             )
-            self._write(fresh)
+            self._ledger.write(fresh)
             roster.take_quorum(now)
             self._quorum_id = quorum_id
             if begins:
-                self._rounds = rounds_that_count(self._events)
+                self._rounds = rounds_that_count(self._ledger.events)
+        self._ledger.settle()
 
     def _came(self, cell: int, process: Process, where: dict[str, EventValue]) -> Event:
         return self._event("joined", **where, load_s=process.load_s, **_who(cell, process))
@@ -311,7 +296,7 @@ class Journal:
     def _notice(self, cell: int, reason: str) -> None:
         process = self._roster.processes[cell]
         if self._roster.is_news(process, reason):
-            self._write([self._event("notice", reason=reason, **_who(cell, process))])
+            self._ledger.write([self._event("notice", reason=reason, **_who(cell, process))])
 
     def leaving(self, cell: int, pid: int, reason: str) -> None:
         """A worker says that it will have left by the next round, and why."""
@@ -319,7 +304,8 @@ class Journal:
             process = self._roster.processes.get(cell, UNKNOWN)
             if process.pid == pid:
                 self._roster.leavers.add(process)
-                self._write([self._event("drain", reason=reason, **_who(cell, process))])
+                self._ledger.write([self._event("drain", reason=reason, **_who(cell, process))])
+        self._ledger.settle()
 
     def lighthouse(self) -> str:
         """URL of the run's lighthouse; empty before it has come."""
@@ -329,14 +315,15 @@ class Journal:
         """The lighthouse has come, for the first time or again, and numbers quorums from 1."""
         with self._lock:
             self._lighthouse, self._quorum_id = url, -1
-            self._write([self._event("lighthouse", url=url)])
+            self._ledger.write([self._event("lighthouse", url=url)])
+        self._ledger.settle()
 
     def _event(self, kind: str, **fields: EventValue) -> Event:
         return make_event(kind, wall_s=None, generation=self._terms.generation, **fields)
 
     def _beginning(self, step: int, round_: int) -> Event:
         """Nobody is left who knows more than the checkpoint, if there is one."""
-        if any(event["kind"] in ("started", "resumed") for event in self._events):
+        if any(event["kind"] in ("started", "resumed") for event in self._ledger.events):
             return self._event("resumed", step=step, after_round=round_)
         return self._event("started")
 
@@ -354,9 +341,9 @@ class Journal:
                 return
             fields = asdict(failure)
             fields["error"] = fields.pop("kind")
-            self._write([self._event("failed", reason=fields.pop("problem"), **fields)])
+            self._ledger.write([self._event("failed", reason=fields.pop("problem"), **fields)])
             # Whether or not it is written: a store that is away must not keep a run alive.
-            self._log.flush(FAILED_S)
+            self._ledger.flush(FAILED_S)
             self._outcome = Outcome("failed", failure=failure)
 
     def is_writer(self, cell: int) -> bool:
@@ -385,8 +372,8 @@ class Journal:
         with self._lock:
             if self._outcome is not None:
                 return
-            self._write([self._event(how, weights_sha256=weights_sha256, **more)])
-        self._make_durable("the end of the run")
+            self._ledger.write([self._event(how, weights_sha256=weights_sha256, **more)])
+        self._ledger.make_durable("the end of the run")
         self._outcome = Outcome(how, weights_sha256=weights_sha256)
 
     def outcome(self) -> Outcome | None:

@@ -1,11 +1,70 @@
-"""What is read off a run's events when it is taken up again: empty slots, rounds that count."""
+"""A run's events in memory and in its log, and what a run that goes on reads off them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from orchestrator.errors import StorageError
 from orchestrator.plan.steps import Slot
 from orchestrator.storage import Store
-from orchestrator.tracking.events import Event, whole_number
-from orchestrator.tracking.run_log import read_log
+from orchestrator.tracking.event_log import EventLog
+from orchestrator.tracking.events import Event, encode, whole_number
+from orchestrator.tracking.run_log import EVENTS, read_log
+
+SETTLED_S = 2.0
+"""The longest that a caller is held until a sound store has what it told."""
+DURABLE_S = 90.0
+"""The longest that is waited for a store to take what a training depends on."""
+
+
+class Ledger:
+    """All events of a run, known at once and written soon. One a run.
+
+    Attributes:
+        events: In the log's order, those of earlier lives first.
+
+    Args:
+        store: The run's store.
+        guard: Raises if another driver writes here by now.
+    """
+
+    def __init__(self, store: Store, guard: Callable[[], None]) -> None:
+        self._store = store
+        self._log = EventLog(store, EVENTS, guard)
+        self.events = read_log(store)
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Take events; returns at once."""
+        if events:
+            self._log.append(encode(event) for event in events)
+            self.events.extend(events)
+
+    def settle(self) -> None:
+        """Return once all events are written, so that a call may be answered.
+
+        Ray repeats a call that its actor died in, and no other. A store that balks is not
+        waited for: what waits in memory then goes with the process.
+        """
+        if self._log.problem is None:
+            self._log.flush(SETTLED_S)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all events are written; whether they are."""
+        return self._log.flush(timeout_s)
+
+    def make_durable(self, what: str) -> None:
+        """Return once all events are written.
+
+        Args:
+            what: For the message: what it is that training depends on.
+
+        Raises:
+            StorageError: They are not, for as long as one may wait.
+        """
+        if not self._log.flush(DURABLE_S):
+            raise StorageError(
+                f"{what} could not be written for {DURABLE_S:.0f} s: {self._log.problem}",
+                self._store.url,
+                "Look at the store; the same command goes on from the last checkpoint",
+            )
 
 
 def found_empty(store: Store) -> frozenset[Slot]:

@@ -1,6 +1,7 @@
 """The run's record, as workers fill it."""
 
 import errno
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -69,6 +70,21 @@ def test_what_is_read_is_what_is_in_the_log(journal: Journal, store: Store) -> N
     events, outcome = journal.read(0)
     assert decode_log(store.read_lines(EVENTS)) == events
     assert (journal.read(4)[0], outcome) == (events[4:], None)
+
+
+def test_what_a_journal_took_outlives_it_at_once(tmp_path: Path) -> None:
+    class Disk(LocalPlace):
+        def append(self, name: str, data: bytes, /) -> None:
+            time.sleep(0.05)
+            super().append(name, data)
+
+    store = Store(str(tmp_path), Disk(tmp_path))
+    journal = Journal(store, TERMS)
+    journal.lighthouse_is_at("http://here")
+    come(journal, 0, 1)
+    journal.quorum(1, (0, 1), 0, 0)
+    do_rounds(journal, 1)
+    assert decode_log(store.read_lines(EVENTS)) == journal.read(0)[0]
 
 
 def test_what_a_full_store_does_not_take_is_written_when_it_does(tmp_path: Path) -> None:
