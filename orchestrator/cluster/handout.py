@@ -21,14 +21,12 @@ import pyarrow as pa
 import ray
 
 from orchestrator.cluster.internals import block_refs
-from orchestrator.cluster.patience import patiently
 from orchestrator.cluster.rendering import render_each
 from orchestrator.cluster.window import Window
 from orchestrator.data.index import Index
-from orchestrator.data.render import Renderer, render_table, request_table
+from orchestrator.data.render import Renderer, request_table
 from orchestrator.data.rows import RenderRow
 from orchestrator.data.shards import ShardMap
-from orchestrator.errors import FaultError
 from orchestrator.plan.steps import Address, Part, Plan, Slot, StepPlan
 
 WINDOW = 32
@@ -47,10 +45,6 @@ READY_S = 0.5
 STALLED_S = 0.02
 """How long a micro-batch is waited for: while the pipeline starts, while it delivers, and once
 it was found to have stalled, until it delivers again."""
-PULL_S = 0.25
-"""How long a rendered block may take to come over; one that went with its node never does."""
-ANSWER_S = 60.0
-"""The longest the hand-out itself is waited for."""
 
 log = logging.getLogger(__name__)
 
@@ -133,13 +127,21 @@ class Stream:
             plan.address(micro), self._shards.apply(rows) if self._shards else rows
         )
 
-    def move_to(self, step: int) -> StepPlan:
-        """Tell the window that the trainers are at ``step``; start it there if it is not."""
+    def move_to(self, step: int, *, is_begun: bool) -> StepPlan:
+        """Tell the window that the trainers are at ``step``; start it there if it is not.
+
+        Args:
+            step: Counts from 0.
+            is_begun: The trainers have agreed to do it, and do not only expect to. Otherwise
+                the window does not move back: whoever asks may have been frozen for long.
+        """
         with self._changed:
             # Back to the start: another evaluation over the same data.
-            if step not in self._rendering or step < self._window.floor:
+            is_behind = step not in self._rendering or step < self._window.floor
+            if is_behind and (is_begun or not self._rendering):
                 self._restart(step)
-            self._window.move_to(step)
+            if self._covers(step):
+                self._window.move_to(step)
             self._changed.notify_all()
         return self.plan.step(step)
 
@@ -307,9 +309,9 @@ class HandOut:
             for part, course in courses.items()
         }
 
-    def step_plan(self, part: Part, step: int) -> StepPlan:
-        """The plan of a step; moves the window there."""
-        return self._streams[part].move_to(step)
+    def step_plan(self, part: Part, step: int, *, is_begun: bool) -> StepPlan:
+        """The plan of a step; moves the window there, but not back to one that is not begun."""
+        return self._streams[part].move_to(step, is_begun=is_begun)
 
     def fetch(self, part: Part, address: Address) -> list[Any]:
         """A micro-batch's reference in a list, so that Ray hands on the reference itself.
@@ -323,48 +325,3 @@ class HandOut:
         """What it takes to render a micro-batch oneself."""
         stream = self._streams[part]
         return stream.request(stream.plan.step(address.step), address.micro), stream.spec
-
-
-@dataclass(frozen=True, slots=True)
-class HandOutClient:
-    """One rank's side of the hand-out.
-
-    A rank that would have to wait, because a block went with its node or rendering lags behind,
-    renders for itself: the result is the same to the bit, whoever makes it.
-    """
-
-    actor: Any
-
-    def step_plan(self, part: Part, step: int) -> StepPlan:
-        """The plan of a step. Raises FaultError where the hand-out is out of reach."""
-        plan: StepPlan = self._ask("step_plan", part, step)
-        return plan
-
-    def fetch_table(self, part: Part, address: Address) -> pa.Table:
-        """One rendered micro-batch.
-
-        Raises:
-            StorageError: The pictures' store has not answered for a while.
-            FaultError: The hand-out is out of reach.
-        """
-        for ref in self._ask("fetch", part, address):
-            try:
-                return ray.get(ref, timeout=PULL_S)
-            except (ray.exceptions.RayError, TimeoutError):
-                pass
-        log.info("micro-batch %s is rendered here", tuple(address))
-        request, renderer = self._ask("request", part, address)
-        return patiently(lambda: render_table(request, renderer))
-
-    def _ask(self, method: str, *args: Any) -> Any:  # noqa: ANN401 - the hand-out's own
-        try:
-            return ray.get(getattr(self.actor, method).remote(*args), timeout=ANSWER_S)
-        except ray.exceptions.RayTaskError as error:
-            # Its own error, and not that it is gone: trying again would only repeat it.
-            raise error.cause from error
-        except ray.exceptions.RayError as error:
-            raise FaultError(
-                f"waited for the hand-out's {method} in vain: {type(error).__name__}",
-                "cluster.handout",
-                "The cell is started anew; look whether the head node is well",
-            ) from error

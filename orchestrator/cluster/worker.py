@@ -13,20 +13,19 @@ import ray
 from orchestrator.cluster.attendant import Attendant
 from orchestrator.cluster.cell import CellSpec, find_actor
 from orchestrator.cluster.crew import crew_of, join_crew, kinds_of
-from orchestrator.cluster.handout import HandOutClient
-from orchestrator.cluster.lookahead import LookAhead
+from orchestrator.cluster.fetching import Batches, HandOutClient
 from orchestrator.cluster.outcome import Failure
 from orchestrator.cluster.patience import patiently
 from orchestrator.cluster.quorum import CellPeers, CellSeat
 from orchestrator.cluster.roster import Orders, Process
 from orchestrator.config.job import Job
 from orchestrator.data.micro_batch import MicroBatch
-from orchestrator.errors import FaultError, JobError, LeaseError, StorageError
+from orchestrator.errors import FaultError, LeaseError, StorageError
 from orchestrator.models.determinism import nondeterminism
 from orchestrator.models.device import peak_memory_mb, pick_device
 from orchestrator.models.export import save_adapter
 from orchestrator.models.lora import trained_tensors
-from orchestrator.plan.steps import Part, Slot, StepPlan
+from orchestrator.plan.steps import Part
 from orchestrator.policy.joining import Admit, Refuse, Start, Wait
 from orchestrator.storage import Store
 from orchestrator.tracking.events import EventValue, make_event
@@ -37,7 +36,7 @@ from orchestrator.train.checkpoint import (
     latest_checkpoint,
     write_checkpoint,
 )
-from orchestrator.train.contracts import Crew, Deal, Departures, Membership, Wishes
+from orchestrator.train.contracts import Crew, Departures, Membership, Wishes
 from orchestrator.train.crew import Source
 from orchestrator.train.learner import VisionLanguageLearner
 from orchestrator.train.lease import age_s
@@ -230,66 +229,6 @@ def _write_result(
 def _tell(spec: CellSpec, method: str, *args: Any) -> Any:  # noqa: ANN401 - the journal's own
     journal = find_actor(spec.journal)
     return ray.get(getattr(journal, method).remote(*args), timeout=CALL_TIMEOUT_S)
-
-
-class Batches:
-    """Micro-batches from the hand-out: ``train.contracts.Batches``.
-
-    Fetched ahead of the computing, and each held against the plan.
-
-    Args:
-        client: Asks the hand-out.
-        left_out: Of the training data: what an earlier life of the run found empty.
-    """
-
-    def __init__(self, client: HandOutClient, left_out: frozenset[Slot]) -> None:
-        self._client, self._left_out = client, left_out
-        self._plans: dict[tuple[Part, int], StepPlan] = {}
-        self._ahead: LookAhead[tuple[Part, int, int], MicroBatch] = LookAhead(self._fetch)
-
-    def step_plan(self, part: Part, step: int) -> StepPlan:
-        plan = self._plans.get((part, step))
-        if plan is None:
-            plan = self._client.step_plan(part, step)
-            # Of this step and of the next; both threads may ask for either.
-            self._plans = {
-                k: p for k, p in self._plans.items() if k[0] != part or k[1] >= step - 1
-            }
-            self._plans[part, step] = plan
-        return plan
-
-    def expect(self, part: Part, step: int, deal: Deal) -> None:
-        def keys() -> list[tuple[Part, int, int]]:
-            return [(part, step, micro) for micro in deal(self.step_plan(part, step))]
-
-        if (part, step) in self._plans:
-            self._ahead.want(keys())
-        else:
-            self._ahead.then(keys)
-
-    def fetch(self, part: Part, plan: StepPlan, micro: int) -> MicroBatch:
-        return self._ahead.take((part, plan.step, micro))
-
-    def _fetch(self, key: tuple[Part, int, int]) -> MicroBatch:
-        part, step, micro = key
-        plan = self.step_plan(part, step)
-        address = plan.address(micro)
-        batch = MicroBatch.from_table(self._client.fetch_table(part, address))
-        found = sorted([*batch.samples, *(fault.sample for fault in batch.faults)])
-        # Sorted and not a set: a data set of weight 2 may have a sample here twice.
-        planned = sorted(
-            sample
-            for sample in plan.micros[micro].samples
-            if part == "eval" or (plan.epoch, plan.step, sample) not in self._left_out
-        )
-        if batch.address != address or found != planned:
-            raise JobError(
-                f"asked for micro-batch {tuple(address)} and got {tuple(batch.address)} "
-                f"with samples {found}",
-                "cluster.handout",
-                "This is a bug; the run can be resumed",
-            )
-        return batch
 
 
 class Reporter:

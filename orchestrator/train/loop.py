@@ -67,22 +67,28 @@ class Loop:
             JobError: Replicas with different states took part in one round.
         """
         with ThreadPoolExecutor(1, "beside") as self._beside:
-            while (work := self._under_way()) is not None:
-                self._compute(work)
+            while not self._is_done():
+                round_ = self.replica.progress.round
+                # Who has just come has nothing to compute, and may be far behind: its step is
+                # nobody's, and not to be asked for.
+                if self._work is not None or self._present is not None:
+                    self._compute(self._under_way())
                 membership = self.peers.agree()
                 if membership is None:
                     continue
-                if self.replica.progress.round != work.round:
+                if self.replica.progress.round != round_:
                     # A neighbour was ahead: its state is ours now, and its round has begun.
                     self._present = None
-                    work = self._under_way()
-                    if work is None:
+                    if self._is_done():
                         break
-                if self._add_up(work, membership) and self._asked.leaving:
+                if self._add_up(self._under_way(), membership) and self._asked.leaving:
                     return "left"
         return "done"
 
-    def _under_way(self) -> Work | None:
+    def _is_done(self) -> bool:
+        return isinstance(next_task(self.replica.progress, self.terms), Done)
+
+    def _under_way(self) -> Work:
         """The round that this rank is in; a new one where the last is over."""
         progress = self.replica.progress
         if self._work is not None and self._work.round == progress.round:
@@ -104,7 +110,7 @@ class Loop:
                 scores = EvalSum(len(plan.micros))
                 work = Work(progress.round, "eval", plan, scores, self._hand(plan))
             case Done():
-                return None
+                raise AssertionError("asked for the work of a round after the last")
             case task:
                 assert_never(task)
         self._work, self._started_s = work, time.monotonic()

@@ -26,7 +26,8 @@ import pyarrow as pa
 import ray
 from PIL import Image
 
-from orchestrator.cluster.handout import Course, HandOut, HandOutClient
+from orchestrator.cluster.fetching import HandOutClient
+from orchestrator.cluster.handout import Course, HandOut
 from orchestrator.cluster.internals import start_on_head
 from orchestrator.cluster.session import open_session
 from orchestrator.config.images import ImageBudget

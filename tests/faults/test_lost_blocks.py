@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import ray
 
-from orchestrator.cluster.handout import HandOut, HandOutClient
+from orchestrator.cluster.fetching import HandOutClient
+from orchestrator.cluster.handout import HandOut
 from orchestrator.cluster.internals import start_on_head
 from orchestrator.cluster.local import LocalCluster
 from orchestrator.data.micro_batch import MicroBatch

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import ray
 
-from orchestrator.cluster.handout import TASK_MICROS, Course, HandOut, HandOutClient
+from orchestrator.cluster.fetching import HandOutClient
+from orchestrator.cluster.handout import TASK_MICROS, Course, HandOut
 from orchestrator.cluster.internals import start_on_head
 from orchestrator.data.micro_batch import MicroBatch
 from tests.made_course import Telling, colours, make_course
@@ -82,6 +83,8 @@ def test_a_resume_at_a_late_cursor_opens_nothing_of_what_lies_before(
     client, plan = start(course), course.open()[1]
     late = plan.num_steps - 3
     assert fetch(client, late, 0).address.step == late
+    # Nor does it go back for one that was frozen meanwhile and expects to go on there.
+    assert client.step_plan("train", 3, is_begun=False).step == 3
     settled(medium)
     opened = {int(name) for name in medium.told.read_text().split()}
     to_come = {

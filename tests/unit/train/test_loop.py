@@ -1,6 +1,7 @@
 """Whole trainings in threads: whoever dies, joins or errs, the same weights."""
 
 import itertools
+import threading
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchestrator.data.micro_batch import MicroBatch
 from orchestrator.errors import JobError, NonFiniteError
-from orchestrator.plan.steps import Address
+from orchestrator.plan.steps import Address, Part, StepPlan
 from orchestrator.train.contracts import Departures, Score, Wishes
 from orchestrator.train.crew import score_units
 from orchestrator.train.loop import TWICE
@@ -117,6 +118,21 @@ def test_a_newcomer_takes_over_the_state_and_part_of_the_work(round_: int) -> No
     first = [event["round"] for event in cells[2].notes.events if "round" in event]
     # The last round is a piece of an evaluation whose end is what is reported.
     assert first[0] > round_
+
+
+def test_a_newcomer_asks_for_nothing_of_the_step_that_it_comes_with() -> None:
+    # The rendering would go back there, and the others would wait.
+    asked: list[tuple[int, Part, int]] = []
+
+    class Listening(PlannedBatches):
+        def step_plan(self, part: Part, step: int) -> StepPlan:
+            asked.append((threading.get_ident(), part, step))
+            return super().step_plan(part, step)
+
+    Training(Script(joins=((2, 4),)), batches=Listening()).run(2)
+    first = {thread: step for thread, part, step in reversed(asked) if part == "train"}
+    assert sorted(first.values())[:2] == [0, 0]
+    assert max(first.values()) > 1
 
 
 def test_survivors_of_a_failed_step_compute_only_what_the_dead_one_had() -> None:
