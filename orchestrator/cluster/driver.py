@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from orchestrator.cluster.interrupt import heed_interrupts
 from orchestrator.cluster.supervise import FAULT, Orders
 from orchestrator.errors import FaultError, InputError, OrchestratorError, StorageError
 
@@ -54,7 +55,7 @@ class Leash:
         Raises:
             SystemExit: With ``FAULT``, where an error may pass.
         """
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        heed_interrupts()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         try:
             yield

@@ -15,6 +15,7 @@ from orchestrator.cluster.cells import CellProcess
 from orchestrator.cluster.devices import uses_gpu
 from orchestrator.cluster.handout import HandOut
 from orchestrator.cluster.internals import start_on_head
+from orchestrator.cluster.interrupt import raise_if_interrupted
 from orchestrator.cluster.journal import Journal
 from orchestrator.cluster.leasing import kept, leased
 from orchestrator.cluster.ledger import found_empty
@@ -248,6 +249,7 @@ def _follow(story: "_Story", lease: Lease, recorder: Recorder | None, watch: Wat
             if recorder is not None:
                 recorder.log(events)
             is_held()
+            raise_if_interrupted()
             if outcome is not None and not events:
                 return outcome
             watch(story.complaints())

@@ -1,0 +1,31 @@
+"""Ctrl-C to a driver: raised at once, and once more where that was swallowed.
+
+Python raises wherever the main thread happens to be. In a weak reference's callback, such as
+the import system has, an exception is printed and forgotten, and the driver would go on.
+"""
+
+import signal
+import threading
+from types import FrameType
+
+_INTERRUPTED = threading.Event()
+
+
+def heed_interrupts() -> None:
+    """Take SIGINT for Ctrl-C. Only a process's main thread may ask for this."""
+    signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    _INTERRUPTED.set()
+    signal.default_int_handler(number, frame)
+
+
+def raise_if_interrupted() -> None:
+    """Called by what goes on for long, between two things it does.
+
+    Raises:
+        KeyboardInterrupt: There was a Ctrl-C, and we are still here.
+    """
+    if _INTERRUPTED.is_set():
+        raise KeyboardInterrupt

@@ -1,0 +1,25 @@
+"""A Ctrl-C that arrives where Python forgets exceptions still ends what it was meant for."""
+
+import signal
+import subprocess
+import sys
+
+PROGRAM = """
+import os, signal, weakref
+from orchestrator.cluster.interrupt import heed_interrupts, raise_if_interrupted
+class Thing: pass
+heed_interrupts()
+raise_if_interrupted()
+thing = Thing()
+gone = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT))
+del thing
+print("went on", flush=True)
+raise_if_interrupted()
+print("and on")
+"""
+
+
+def test_an_interrupt_in_a_callback_is_raised_where_it_is_asked_for() -> None:
+    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=False)
+    assert ran.stdout.splitlines() == [b"went on"]
+    assert ran.returncode in (-signal.SIGINT, 130)
