@@ -1,7 +1,8 @@
 """Ctrl-C to a driver: raised at once, and once more where that was swallowed.
 
 Python raises wherever the main thread happens to be. In a weak reference's callback, such as
-the import system has, an exception is printed and forgotten, and the driver would go on.
+the import system has, an exception is printed and forgotten, and the driver would go on. That
+callback holds the lock of all imports, and between taking it and its ``try`` would keep it.
 """
 
 import signal
@@ -9,6 +10,8 @@ import threading
 from types import FrameType
 
 _INTERRUPTED = threading.Event()
+_IMPORTS = "<frozen importlib._bootstrap>"
+"""What Python calls the file of its import system."""
 
 
 def heed_interrupts() -> None:
@@ -18,7 +21,8 @@ def heed_interrupts() -> None:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     _INTERRUPTED.set()
-    signal.default_int_handler(number, frame)
+    if frame is None or frame.f_code.co_filename != _IMPORTS:
+        signal.default_int_handler(number, frame)
 
 
 def raise_if_interrupted() -> None:

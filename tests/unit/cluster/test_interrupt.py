@@ -19,6 +19,25 @@ print("and on")
 """
 
 
+INSIDE = """
+import importlib, os, signal
+from orchestrator.cluster.interrupt import heed_interrupts, raise_if_interrupted
+heed_interrupts()
+imports = importlib._bootstrap._find_and_load.__code__.co_filename
+inside = compile("os.kill(os.getpid(), signal.SIGINT)", imports, "exec")
+exec(inside)
+print("went on", flush=True)
+raise_if_interrupted()
+print("and on")
+"""
+
+
+def test_an_interrupt_does_not_break_into_the_import_system() -> None:
+    ran = subprocess.run([sys.executable, "-c", INSIDE], capture_output=True, check=False)
+    assert ran.stdout.splitlines() == [b"went on"], ran.stderr
+    assert ran.returncode in (-signal.SIGINT, 130)
+
+
 def test_an_interrupt_in_a_callback_is_raised_where_it_is_asked_for() -> None:
     ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=False)
     assert ran.stdout.splitlines() == [b"went on"]
