@@ -137,8 +137,7 @@ class Stream:
         """
         with self._changed:
             # Back to the start: another evaluation over the same data.
-            is_behind = step not in self._rendering or step < self._window.floor
-            if is_behind and (is_begun or not self._rendering):
+            if not self._covers(step) and (is_begun or not self._rendering):
                 self._restart(step)
             if self._covers(step):
                 self._window.move_to(step)

@@ -1,4 +1,4 @@
-"""Ctrl-C to a driver: raised at once, and once more where that was swallowed.
+"""Ctrl-C to a driver: raised at once or nearly, and once more where that was swallowed.
 
 Python raises wherever the main thread happens to be. In a weak reference's callback, such as
 the import system has, an exception is printed and forgotten, and the driver would go on. That
@@ -12,17 +12,22 @@ from types import FrameType
 _INTERRUPTED = threading.Event()
 _IMPORTS = "<frozen importlib._bootstrap>"
 """What Python calls the file of its import system."""
+_AGAIN_S = 0.05
+"""After which an interrupt that came while the import system ran is tried again."""
 
 
 def heed_interrupts() -> None:
     """Take SIGINT for Ctrl-C. Only a process's main thread may ask for this."""
     signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGALRM, _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     _INTERRUPTED.set()
-    if frame is None or frame.f_code.co_filename != _IMPORTS:
-        signal.default_int_handler(number, frame)
+    if frame is not None and frame.f_code.co_filename == _IMPORTS:
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+        return
+    signal.default_int_handler(number, frame)
 
 
 def raise_if_interrupted() -> None:

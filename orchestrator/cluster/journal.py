@@ -158,6 +158,7 @@ class Journal:
         patiently(self._give_up_exact)
         with self._lock:
             self._ledger.write([event])
+        self._ledger.settle()
 
     def _give_up_exact(self) -> None:
         with self._lock:

@@ -30,6 +30,13 @@ print("went on", flush=True)
 raise_if_interrupted()
 print("and on")
 """
+SOON = INSIDE.replace("raise_if_interrupted()\n", "import time; time.sleep(20)\n")
+
+
+def test_an_interrupt_of_an_import_comes_right_after_it() -> None:
+    ran = subprocess.run([sys.executable, "-c", SOON], capture_output=True, check=False)
+    assert ran.stdout.splitlines() == [b"went on"], ran.stderr
+    assert ran.returncode in (-signal.SIGINT, 130)
 
 
 def test_an_interrupt_does_not_break_into_the_import_system() -> None:
